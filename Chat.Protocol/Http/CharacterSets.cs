@@ -1,0 +1,34 @@
+using System.Buffers;
+
+namespace Chat.Protocol.Http;
+
+/// <summary>The character classes of RFC 9110 section 5.6 and RFC 3986, in the form that vectorised searches want.</summary>
+internal static class CharacterSets
+{
+    /// <summary>tchar: what methods, field names and list tokens are made of (RFC 9110 section 5.6.2).</summary>
+    public static readonly SearchValues<byte> Token = SearchValues.Create(
+        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
+
+    /// <summary>
+    /// CTL without HTAB: none of them is legal anywhere in a head except CR and LF, as a pair, at the end of a line.
+    /// One search for this set finds the end of a line and proves the line free of control characters.
+    /// </summary>
+    public static readonly SearchValues<byte> Control = SearchValues.Create(
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 127]);
+
+    /// <summary>
+    /// VCHAR without '#': a fragment is never sent (RFC 9112 section 3.2). Wider than RFC 3986 (browsers do send '|' and '^'
+    /// unescaped in a query), but nothing in it can end a line or a word.
+    /// </summary>
+    public static readonly SearchValues<byte> Target = SearchValues.Create(
+        "!\"$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"u8);
+
+    /// <summary>reg-name (RFC 3986 section 3.2.2): unreserved, sub-delims and the percent sign. IPv4 addresses are reg-names too.</summary>
+    public static readonly SearchValues<byte> RegName = SearchValues.Create(
+        "%-._~!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
+
+    /// <summary>What an IPv6 address is made of. IPvFuture has no users and is refused.</summary>
+    public static readonly SearchValues<byte> IPv6 = SearchValues.Create("0123456789ABCDEFabcdef:."u8);
+
+    public static readonly SearchValues<byte> Digit = SearchValues.Create("0123456789"u8);
+}
