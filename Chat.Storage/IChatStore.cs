@@ -1,0 +1,85 @@
+namespace Chat.Storage;
+
+/// <summary>
+/// Everything the server asks of its database except appending messages, which goes through <see cref="MessageLog"/>.
+/// Call order: <see cref="InitializeAsync"/>, <see cref="BeginSessionAsync"/>, the rest, <see cref="EndSessionAsync"/>, dispose.
+/// Safe for many threads. No method keeps the caller's thread: PostgreSQL is awaited, SQLite (synchronous by nature)
+/// runs on thread-pool threads of its own choosing.
+/// </summary>
+/// <exception cref="StoreUnavailableException">From any method: the database cannot be reached now; a later call may succeed.</exception>
+public interface IChatStore : IAsyncDisposable
+{
+    /// <summary>
+    /// Brings the schema to the version this build knows. May be repeated, and called by several servers at once.
+    /// </summary>
+    /// <exception cref="StoreSchemaException">The schema is newer than this build, or the database cannot hold it.</exception>
+    Task InitializeAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Takes the database over for this server, until <see cref="EndSessionAsync"/> or dispose. Waits for what an earlier
+    /// server still has in flight, and fences that server off: no batch of it commits afterwards.
+    /// </summary>
+    /// <exception cref="StoreInUseException">Another server holds it.</exception>
+    Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Says that the stop was clean, so that the next start keeps the epoch. Only for a server whose message log drained to zero.
+    /// </summary>
+    Task EndSessionAsync(CancellationToken cancellationToken);
+
+    /// <summary>One round trip to the database; completes or throws.</summary>
+    Task PingAsync(CancellationToken cancellationToken);
+
+    /// <returns>Null when the e-mail is taken, in whatever case.</returns>
+    /// <param name="email">ASCII, as the caller has checked.</param>
+    /// <param name="username">Shown to other users.</param>
+    /// <param name="passwordHash">Opaque here.</param>
+    /// <param name="cancellationToken">Leaves the outcome open when it comes late.</param>
+    Task<UserRecord?> CreateUserAsync(string email, string username, string passwordHash, CancellationToken cancellationToken);
+
+    /// <summary>ASCII case does not matter.</summary>
+    Task<UserRecord?> FindUserByEmailAsync(string email, CancellationToken cancellationToken);
+
+    Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken);
+
+    /// <summary>All rooms, by id.</summary>
+    Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken);
+
+    Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken);
+
+    Task<RoomRecord> CreateRoomAsync(string name, CancellationToken cancellationToken);
+
+    /// <returns>True when added, false when already a member.</returns>
+    /// <exception cref="KeyNotFoundException">No such room or no such user.</exception>
+    Task<bool> AddMemberAsync(long roomId, long userId, CancellationToken cancellationToken);
+
+    /// <returns>True when removed, false when not a member.</returns>
+    Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken);
+
+    /// <summary>Members of the room by user id; empty for an unknown room.</summary>
+    Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken);
+
+    Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Durable messages with <paramref name="afterSeq"/> &lt; seq &lt; <paramref name="beforeSeq"/>, ascending: the oldest
+    /// <paramref name="limit"/> of them when <paramref name="afterSeq"/> is given, else the newest. Read by key, so a page costs the
+    /// same at any depth. Empty for an unknown room. What is accepted but not committed is missing:
+    /// readers use <see cref="MessageLog.ReadHistoryAsync"/>.
+    /// </summary>
+    Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
+        long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken);
+
+    /// <summary>The last durable seq; 0 for an unknown room or one without messages.</summary>
+    Task<long> LastSeqAsync(long roomId, CancellationToken cancellationToken);
+
+    /// <summary>The last durable seq whose message has at most this epoch; 0 when there is none.</summary>
+    Task<long> LastSeqUpToEpochAsync(long roomId, int epoch, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Opens a connection of its own for appending. Blocks while connecting: only for the message log's lane threads.
+    /// Needs a session.
+    /// </summary>
+    /// <exception cref="AppendException">Transient.</exception>
+    IMessageWriter OpenWriter();
+}

@@ -1,0 +1,105 @@
+namespace Chat.Storage;
+
+/// <summary>
+/// The rows a lane commits together: runs of rows of one room, ascending by seq. Remembers which rows turned out bad, so that what is
+/// sent again has tombstones in their place. Reused for every batch; belongs to the lane's thread.
+/// </summary>
+internal sealed class Batch(int rowsMax)
+{
+    private readonly MessageRecord[] _rows = new MessageRecord[rowsMax];
+    private readonly MessageRecord[] _selected = new MessageRecord[rowsMax];
+    private readonly AppendFailure?[] _failures = new AppendFailure?[rowsMax];
+    private readonly List<Run> _runs = [];
+    private bool _hasFailures;
+
+    /// <summary>Rows of one room from the previous run's end to <paramref name="End"/>, exclusive.</summary>
+    private readonly record struct Run(RoomLog Room, int End);
+
+    internal int Count { get; private set; }
+
+    internal int ContentBytes { get; private set; }
+
+    internal bool IsFull => Count == _rows.Length;
+
+    internal void Add(MessageRecord record)
+    {
+        _rows[Count++] = record;
+        ContentBytes += record.Content.Length;
+    }
+
+    /// <summary>The rows added since the last run ended belong to <paramref name="room"/>.</summary>
+    internal void EndRun(RoomLog room) => _runs.Add(new Run(room, Count));
+
+    internal void Clear()
+    {
+        // The arrays live as long as the lane; they must not keep messages alive while it sleeps.
+        Array.Clear(_rows, 0, Count);
+        if (_hasFailures)
+        {
+            Array.Clear(_selected, 0, Count);
+            Array.Clear(_failures, 0, Count);
+            _hasFailures = false;
+        }
+        _runs.Clear();
+        Count = 0;
+        ContentBytes = 0;
+    }
+
+    internal MessageRecord this[int index] => _rows[index];
+
+    internal AppendFailure? FailureOf(int index) => _failures[index];
+
+    /// <summary>What goes to the database for a range: bad rows as tombstones, or left out when their room is missing too.</summary>
+    /// <param name="indexes">The place in the batch of each row returned; empty when the range is returned as it is.</param>
+    /// <param name="start">First row.</param>
+    /// <param name="count">Rows.</param>
+    internal ReadOnlySpan<MessageRecord> ToSend(int start, int count, List<int> indexes)
+    {
+        indexes.Clear();
+        if (!_hasFailures)
+            return _rows.AsSpan(start, count);
+        for (var i = start; i < start + count; i++)
+        {
+            if (_failures[i] == AppendFailure.UnknownRoom)
+                continue;
+            _selected[indexes.Count] = _failures[i] is null ? _rows[i] : _rows[i].ToTombstone();
+            indexes.Add(i);
+        }
+        return _selected.AsSpan(0, indexes.Count);
+    }
+
+    /// <summary>Rows of a range that were stored as they are. Valid until the next call of any member.</summary>
+    internal ReadOnlyMemory<MessageRecord> Stored(int start, int count)
+    {
+        if (!_hasFailures)
+            return _rows.AsMemory(start, count);
+        var stored = 0;
+        for (var i = start; i < start + count; i++)
+        {
+            if (_failures[i] is null)
+                _selected[stored++] = _rows[i];
+        }
+        return _selected.AsMemory(0, stored);
+    }
+
+    /// <summary>The database refuses this row; a row whose tombstone it refuses as well has no place to go and is left out.</summary>
+    internal void Refuse(int index, AppendFailure failure)
+    {
+        Invariant.Require(_failures[index] != AppendFailure.UnknownRoom);
+        _failures[index] = _failures[index] is null ? failure : AppendFailure.UnknownRoom;
+        _hasFailures = true;
+    }
+
+    /// <summary>Tells the rooms of a range how far they are durable now.</summary>
+    internal void CommitRooms(int start, int count)
+    {
+        var runStart = 0;
+        foreach (var run in _runs)
+        {
+            var last = Math.Min(run.End, start + count) - 1;
+            if (last >= Math.Max(runStart, start))
+                run.Room.Commit(_rows[last].Seq);
+            runStart = run.End;
+        }
+    }
+}

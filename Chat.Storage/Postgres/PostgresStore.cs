@@ -1,0 +1,300 @@
+using Npgsql;
+
+namespace Chat.Storage.Postgres;
+
+/// <summary>
+/// The store for deployments that have a PostgreSQL (15 or later). Accounts, rooms and history share a connection pool; the session and
+/// each message writer have a connection of their own outside it.
+/// </summary>
+public sealed class PostgresStore : IChatStore
+{
+    private const string UserColumns = "SELECT id, email, username, password_hash, created_at FROM users ";
+    private const string RoomColumns = "SELECT id, name, last_seq, created_at FROM rooms ";
+
+    /// <summary>
+    /// How long a start waits for another server's session, in milliseconds: a killed one is gone as soon as PostgreSQL reads the end of its socket.
+    /// </summary>
+    private const int SessionLockTimeoutMs = 2_000;
+
+    private readonly TimeProvider _time;
+    private readonly NpgsqlDataSource _pool;
+    private readonly NpgsqlDataSource _unpooled;
+    private NpgsqlConnection? _sessionConnection;
+    private long _session;
+
+    /// <param name="connectionString">As <see cref="DatabaseUrl.ToConnectionString"/> makes it. Nothing is connected yet.</param>
+    /// <param name="time">Gives the created_at of users, rooms and memberships.</param>
+    public PostgresStore(string connectionString, TimeProvider? time = null)
+    {
+        _time = time ?? TimeProvider.System;
+        var builder = new NpgsqlConnectionStringBuilder(connectionString);
+        if (!builder.ContainsKey("Timeout"))
+            builder.Timeout = 5;
+        if (!builder.ContainsKey("Command Timeout"))
+            builder.CommandTimeout = 10;
+        builder.ApplicationName ??= "chat";
+        // Most commands are one of a dozen texts; prepared, they save the planner half a millisecond.
+        builder.MaxAutoPrepare = Math.Max(builder.MaxAutoPrepare, 32);
+        _pool = NpgsqlDataSource.Create(builder);
+        builder.Pooling = false;
+        _unpooled = NpgsqlDataSource.Create(builder);
+    }
+
+    public Task InitializeAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
+    {
+        await using var connection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await PostgresSchema.MigrateAsync(connection, cancellationToken).ConfigureAwait(false);
+        return true;
+    });
+
+    public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
+    {
+        await LockSessionAsync(cancellationToken).ConfigureAwait(false);
+        // The update waits for transactions of an earlier session (each holds the row FOR SHARE), so what they commit is counted below.
+        await using (var command = new NpgsqlCommand(
+            """
+            UPDATE server_state
+            SET epoch = epoch + CASE WHEN clean_stop THEN 0 ELSE 1 END, session = session + 1, clean_stop = false
+            RETURNING session
+            """, _sessionConnection))
+        {
+            Volatile.Write(ref _session, (long)(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false))!);
+        }
+        // From here on a second server waits for the shared lock, which the writers hold as well.
+        await using (var share = new NpgsqlCommand(
+            $"SELECT pg_advisory_lock_shared({PostgresSchema.SessionLock}); SELECT pg_advisory_unlock({PostgresSchema.SessionLock})", _sessionConnection))
+        {
+            await share.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+        }
+        await using var read = new NpgsqlCommand("SELECT epoch, (SELECT coalesce(max(id), 0) FROM messages) FROM server_state", _sessionConnection);
+        await using var reader = await read.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+        await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+        return new StoreSession(reader.GetInt32(0), reader.GetInt64(1));
+    });
+
+    /// <summary>
+    /// An advisory lock tells a second server why it must not start: taken alone here, then shared by this connection and every writer, so
+    /// that it returns with the first writer when the database restarted. It is a courtesy. Should a second server slip through while
+    /// every connection is down, the session number in server_state stops the first.
+    /// </summary>
+    private async Task LockSessionAsync(CancellationToken cancellationToken)
+    {
+        if (_sessionConnection is not null)
+            await _sessionConnection.DisposeAsync().ConfigureAwait(false);
+        _sessionConnection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await using var command = new NpgsqlCommand(
+                $"SET lock_timeout = {SessionLockTimeoutMs}; SELECT pg_advisory_lock({PostgresSchema.SessionLock}); RESET lock_timeout", _sessionConnection);
+            await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
+        {
+            throw new StoreInUseException("Another server uses this database.", e);
+        }
+    }
+
+    public Task EndSessionAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
+    {
+        await using (var command = _pool.CreateCommand("UPDATE server_state SET clean_stop = true WHERE session = $1"))
+        {
+            command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = _session });
+            await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+        }
+        if (_sessionConnection is not null)
+            await _sessionConnection.DisposeAsync().ConfigureAwait(false);
+        _sessionConnection = null;
+        return true;
+    });
+
+    public Task PingAsync(CancellationToken cancellationToken) => ReadAsync("SELECT 1", reader => reader.GetInt32(0), cancellationToken);
+
+    public async Task<UserRecord?> CreateUserAsync(
+        string email, string username, string passwordHash, CancellationToken cancellationToken) =>
+        await FirstAsync("""
+            INSERT INTO users (email, username, password_hash, created_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (lower(email COLLATE "C")) DO NOTHING RETURNING id, email, username, password_hash, created_at
+            """, ReadUser, cancellationToken, email, username, passwordHash, Now()).ConfigureAwait(false);
+
+    public Task<UserRecord?> FindUserByEmailAsync(string email, CancellationToken cancellationToken) =>
+        ReadFirstAsync(UserColumns + """WHERE lower(email COLLATE "C") = lower($1 COLLATE "C")""", ReadUser, cancellationToken, email);
+
+    public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) =>
+        ReadFirstAsync(UserColumns + "WHERE id = $1", ReadUser, cancellationToken, userId);
+
+    public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) =>
+        await ReadAsync(RoomColumns + "ORDER BY id", ReadRoom, cancellationToken).ConfigureAwait(false);
+
+    public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) =>
+        ReadFirstAsync(RoomColumns + "WHERE id = $1", ReadRoom, cancellationToken, roomId);
+
+    public async Task<RoomRecord> CreateRoomAsync(string name, CancellationToken cancellationToken) =>
+        (await FirstAsync(
+            "INSERT INTO rooms (name, created_at) VALUES ($1, $2) RETURNING id, name, last_seq, created_at", ReadRoom, cancellationToken, name, Now())
+            .ConfigureAwait(false))!;
+
+    public async Task<bool> AddMemberAsync(long roomId, long userId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ExecuteAsync(
+                "INSERT INTO room_members (room_id, user_id, joined_at) VALUES ($1, $2, $3) ON CONFLICT (room_id, user_id) DO NOTHING",
+                cancellationToken, roomId, userId, Now()).ConfigureAwait(false) == 1;
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ForeignKeyViolation)
+        {
+            throw new KeyNotFoundException($"No room {roomId} or no user {userId}.", e);
+        }
+    }
+
+    public async Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        await ExecuteAsync("DELETE FROM room_members WHERE room_id = $1 AND user_id = $2", cancellationToken, roomId, userId).ConfigureAwait(false) == 1;
+
+    public async Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
+        await ReadAsync(
+            """
+            SELECT m.user_id, u.username, m.joined_at FROM room_members m JOIN users u ON u.id = m.user_id
+            WHERE m.room_id = $1 ORDER BY m.user_id
+            """,
+            reader => new MemberRecord(reader.GetInt64(0), reader.GetString(1), ReadTime(reader, 2)),
+            cancellationToken, roomId).ConfigureAwait(false);
+
+    public async Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        (await ReadAsync(
+            "SELECT user_id FROM room_members WHERE room_id = $1 AND user_id = $2", reader => reader.GetInt64(0), cancellationToken, roomId, userId)
+            .ConfigureAwait(false)).Count == 1;
+
+    public async Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
+        long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken)
+    {
+        var newestFirst = afterSeq is null;
+        var records = await ReadAsync($"""
+            SELECT m.id, m.room_id, m.seq, m.epoch, m.sender_id, u.username, m.nonce, m.content, m.created_at
+            FROM messages m LEFT JOIN users u ON u.id = m.sender_id
+            WHERE m.room_id = $1 AND m.seq < $2 AND m.seq > $3
+            ORDER BY m.seq {(newestFirst ? "DESC" : "ASC")} LIMIT $4
+            """, ReadMessage, cancellationToken, roomId, beforeSeq ?? long.MaxValue, afterSeq ?? 0, limit).ConfigureAwait(false);
+        if (newestFirst)
+            records.Reverse();
+        return records;
+    }
+
+    public async Task<long> LastSeqAsync(long roomId, CancellationToken cancellationToken) =>
+        (await FindRoomAsync(roomId, cancellationToken).ConfigureAwait(false))?.LastSeq ?? 0;
+
+    public Task<long> LastSeqUpToEpochAsync(long roomId, int epoch, CancellationToken cancellationToken) =>
+        EpochSearch.LastSeqAsync(this, roomId, epoch, cancellationToken);
+
+    public IMessageWriter OpenWriter()
+    {
+        var session = Volatile.Read(ref _session);
+        Invariant.Require(session > 0);
+        return PostgresMessageWriter.Open(_unpooled, session);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_sessionConnection is not null)
+            await _sessionConnection.DisposeAsync().ConfigureAwait(false);
+        await _pool.DisposeAsync().ConfigureAwait(false);
+        await _unpooled.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Whole milliseconds, as SQLite stores them and the API shows them.</summary>
+    private DateTime Now() => DateTimeOffset.FromUnixTimeMilliseconds(_time.GetUtcNow().ToUnixTimeMilliseconds()).UtcDateTime;
+
+    /// <returns>Rows changed.</returns>
+    private Task<int> ExecuteAsync(string sql, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>
+    {
+        await using var command = Command(sql, values);
+        return await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+    });
+
+    private async Task<T?> FirstAsync<T>(
+        string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values)
+        where T : class
+    {
+        var rows = await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
+        return rows.Count == 0 ? null : rows[0];
+    }
+
+    /// <summary>
+    /// A read that finds its pooled connection dead (the database restarted while it was idle) empties the pool and asks once more,
+    /// so that a restart does not cost one failed request for each pooled connection. Writes are not repeated: their outcome is unclear.
+    /// </summary>
+    private async Task<List<T>> ReadAsync<T>(
+        string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values)
+    {
+        try
+        {
+            return await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
+        }
+        catch (StoreUnavailableException)
+        {
+            _pool.Clear();
+            return await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<T?> ReadFirstAsync<T>(
+        string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values)
+        where T : class
+    {
+        var rows = await ReadAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
+        return rows.Count == 0 ? null : rows[0];
+    }
+
+    private Task<List<T>> AllAsync<T>(
+        string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>
+    {
+        await using var command = Command(sql, values);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+        var rows = new List<T>();
+        while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            rows.Add(row(reader));
+        return rows;
+    });
+
+    private NpgsqlCommand Command(string sql, object[] values)
+    {
+#pragma warning disable CA2100 // Literals of this file only; values travel as parameters.
+        var command = _pool.CreateCommand(sql);
+#pragma warning restore CA2100
+        foreach (var value in values)
+            command.Parameters.Add(new NpgsqlParameter { Value = value });
+        return command;
+    }
+
+    private static async Task<T> GuardAsync<T>(Func<Task<T>> work)
+    {
+        try
+        {
+            return await work().ConfigureAwait(false);
+        }
+        catch (Exception e) when (PostgresErrors.IsUnavailable(e))
+        {
+            throw PostgresErrors.Unavailable(e);
+        }
+    }
+
+    private static UserRecord ReadUser(NpgsqlDataReader reader) =>
+        new(reader.GetInt64(0), reader.GetString(1), reader.GetString(2), reader.GetString(3), ReadTime(reader, 4));
+
+    private static RoomRecord ReadRoom(NpgsqlDataReader reader) =>
+        new(reader.GetInt64(0), reader.GetString(1), reader.GetInt64(2), ReadTime(reader, 3));
+
+    private static MessageRecord ReadMessage(NpgsqlDataReader reader) => new()
+    {
+        Id = reader.GetInt64(0),
+        RoomId = reader.GetInt64(1),
+        Seq = reader.GetInt64(2),
+        Epoch = reader.GetInt32(3),
+        SenderId = reader.IsDBNull(4) ? 0 : reader.GetInt64(4),
+        SenderName = reader.IsDBNull(5) ? "" : reader.GetString(5),
+        Nonce = reader.IsDBNull(6) ? null : reader.GetString(6),
+        Content = reader.GetFieldValue<byte[]>(7),
+        CreatedAtUnixMs = ReadTime(reader, 8).ToUnixTimeMilliseconds(),
+    };
+
+    private static DateTimeOffset ReadTime(NpgsqlDataReader reader, int ordinal) => reader.GetFieldValue<DateTimeOffset>(ordinal);
+}

@@ -1,0 +1,141 @@
+using System.Collections.Concurrent;
+using Microsoft.Data.Sqlite;
+
+namespace Chat.Storage.Sqlite;
+
+/// <summary>
+/// The open connections of one database file: one for accounts and rooms, a few for reading, and one per message writer.
+/// SQLite lets one connection write at a time and makes the others poll; <see cref="WriteGate"/> lets them queue here
+/// instead, so that a registration is not starved by a message log that commits back to back.
+/// All work runs on thread-pool threads, at most <see cref="ReadersMax"/> + 1 of them at once.
+/// </summary>
+internal sealed class SqliteConnections : IDisposable
+{
+    /// <summary>Readers never wait for the writer (WAL); more of them than cores only adds memory (2 MB of page cache each).</summary>
+    private const int ReadersMax = 4;
+
+    /// <summary>
+    /// How long SQLite polls for a lock that another process holds (a backup, a second server starting). In milliseconds.
+    /// </summary>
+    private const int BusyTimeoutMs = 5_000;
+
+    private readonly string _connectionString;
+    private readonly SemaphoreSlim _readers = new(ReadersMax);
+    private readonly ConcurrentBag<SqliteConnection> _idleReaders = [];
+    private SqliteConnection? _writer;
+    private volatile bool _disposed;
+
+    internal SqliteConnections(string path)
+    {
+        // Pooling off: the provider's pool would hand out connections without our pragmas.
+        _connectionString = new SqliteConnectionStringBuilder
+        {
+            DataSource = path,
+            ForeignKeys = true,
+            Pooling = false,
+            Mode = SqliteOpenMode.ReadWriteCreate,
+        }.ToString();
+    }
+
+    /// <summary>Held around every write transaction, by whoever writes.</summary>
+    internal SemaphoreSlim WriteGate { get; } = new(1);
+
+    internal SqliteConnection Open()
+    {
+        var connection = new SqliteConnection(_connectionString);
+        try
+        {
+            connection.Open();
+            // FULL: a commit returns after fsync, which is what an acknowledgement promises. Batches make it cheap.
+            connection.Execute($"PRAGMA busy_timeout = {BusyTimeoutMs}; PRAGMA synchronous = FULL;");
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    internal async Task<T> ReadAsync<T>(Func<SqliteConnection, T> read, CancellationToken cancellationToken)
+    {
+        await _readers.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await Task.Run(() => Read(read), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _readers.Release();
+        }
+    }
+
+    private T Read<T>(Func<SqliteConnection, T> read)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        SqliteConnection? connection = null;
+        try
+        {
+            connection = _idleReaders.TryTake(out var idle) ? idle : Open();
+            var result = read(connection);
+            _idleReaders.Add(connection);
+            connection = null;
+            return result;
+        }
+        catch (SqliteException e) when (SqliteErrors.IsTransient(e))
+        {
+            throw SqliteErrors.Unavailable(e);
+        }
+        finally
+        {
+            connection?.Dispose();
+        }
+    }
+
+    /// <summary>Runs <paramref name="write"/> in a transaction that holds SQLite's write lock from its start.</summary>
+    internal async Task<T> WriteAsync<T>(Func<SqliteConnection, T> write, CancellationToken cancellationToken)
+    {
+        await WriteGate.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await Task.Run(() => Write(write), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            WriteGate.Release();
+        }
+    }
+
+    private T Write<T>(Func<SqliteConnection, T> write)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        try
+        {
+            _writer ??= Open();
+            // BEGIN IMMEDIATE: a transaction that reads first and writes later could not be retried inside.
+            using var transaction = _writer.BeginTransaction(deferred: false);
+            var result = write(_writer);
+            transaction.Commit();
+            return result;
+        }
+        catch (SqliteException e)
+        {
+            if (!SqliteErrors.IsTransient(e))
+                throw;
+            _writer?.Dispose();
+            _writer = null;
+            throw SqliteErrors.Unavailable(e);
+        }
+    }
+
+    /// <summary>The caller has stopped all work. The last connection to close folds the WAL into the database file.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        while (_idleReaders.TryTake(out var reader))
+            reader.Dispose();
+        _writer?.Dispose();
+        _readers.Dispose();
+        WriteGate.Dispose();
+    }
+}

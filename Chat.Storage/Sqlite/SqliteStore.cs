@@ -1,0 +1,217 @@
+using Microsoft.Data.Sqlite;
+
+namespace Chat.Storage.Sqlite;
+
+/// <summary>
+/// The embedded default: one file in WAL mode, beside it <c>-wal</c> and <c>-shm</c> while open and <c>.lock</c> always.
+/// The file is made readable by its owner only: it holds password hashes.
+/// </summary>
+public sealed class SqliteStore : IChatStore
+{
+    private const string UserColumns = "SELECT id, email, username, password_hash, created_at FROM users ";
+    private const string RoomColumns = "SELECT id, name, last_seq, created_at FROM rooms ";
+
+    private readonly string _path;
+    private readonly TimeProvider _time;
+    private readonly SqliteConnections _connections;
+    private FileStream? _lockFile;
+    private long _session;
+
+    /// <param name="path">The database file; its folder exists. Nothing is opened or created before <see cref="InitializeAsync"/>.</param>
+    /// <param name="time">Gives the created_at of users, rooms and memberships.</param>
+    public SqliteStore(string path, TimeProvider? time = null)
+    {
+        _path = path;
+        _time = time ?? TimeProvider.System;
+        _connections = new SqliteConnections(path);
+    }
+
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        await Task.Run(CreateFile, cancellationToken).ConfigureAwait(false);
+        await _connections.WriteAsync(connection => { SqliteSchema.Migrate(connection); return true; }, cancellationToken).ConfigureAwait(false);
+    }
+
+    private void CreateFile()
+    {
+        try
+        {
+            OpenForOwner(_path, FileShare.ReadWrite).Dispose();
+            using var connection = _connections.Open();
+            // Persistent, so once would do. The switch cannot happen inside a transaction.
+            connection.Execute("PRAGMA journal_mode = WAL");
+        }
+        catch (IOException e)
+        {
+            throw new StoreUnavailableException($"Cannot create {_path}: {e.Message}", e);
+        }
+        catch (SqliteException e) when (SqliteErrors.IsTransient(e))
+        {
+            throw SqliteErrors.Unavailable(e);
+        }
+    }
+
+    private static FileStream OpenForOwner(string path, FileShare share)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = share };
+        if (!OperatingSystem.IsWindows())
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        return new FileStream(path, options);
+    }
+
+    public async Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            // The kernel drops this lock with the process, however it ends. The file is left there: deleting it would race.
+            _lockFile ??= await Task.Run(() => OpenForOwner(_path + ".lock", FileShare.None), cancellationToken).ConfigureAwait(false);
+        }
+        catch (IOException e)
+        {
+            throw new StoreInUseException($"Another server has {_path} open.", e);
+        }
+        return await _connections.WriteAsync(connection =>
+        {
+            connection.Execute(
+                "UPDATE server_state SET epoch = epoch + (clean_stop = 0), session = session + 1, clean_stop = 0 WHERE id = 1");
+            Volatile.Write(ref _session, connection.Scalar("SELECT session FROM server_state WHERE id = 1")!.Value);
+            return new StoreSession(
+                (int)connection.Scalar("SELECT epoch FROM server_state WHERE id = 1")!.Value,
+                connection.Scalar("SELECT max(id) FROM messages") ?? 0);
+        }, cancellationToken).ConfigureAwait(false);
+    }
+
+    public async Task EndSessionAsync(CancellationToken cancellationToken)
+    {
+        await _connections.WriteAsync(
+            connection => connection.Execute("UPDATE server_state SET clean_stop = 1 WHERE session = @1", _session),
+            cancellationToken).ConfigureAwait(false);
+        _lockFile?.Dispose();
+        _lockFile = null;
+    }
+
+    public Task PingAsync(CancellationToken cancellationToken) =>
+        _connections.ReadAsync(connection => connection.Scalar("SELECT epoch FROM server_state"), cancellationToken);
+
+    public Task<UserRecord?> CreateUserAsync(string email, string username, string passwordHash, CancellationToken cancellationToken) =>
+        _connections.WriteAsync(connection =>
+        {
+            var nowMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
+            var id = connection.Scalar(
+                """
+                INSERT INTO users (email, username, password_hash, created_at) VALUES (@1, @2, @3, @4)
+                ON CONFLICT (email) DO NOTHING RETURNING id
+                """, email, username, passwordHash, nowMs);
+            return id is null ? null : new UserRecord(id.Value, email, username, passwordHash, DateTimeOffset.FromUnixTimeMilliseconds(nowMs));
+        }, cancellationToken);
+
+    public Task<UserRecord?> FindUserByEmailAsync(string email, CancellationToken cancellationToken) =>
+        _connections.ReadAsync(connection => connection.First(ReadUser, UserColumns + "WHERE email = @1", email), cancellationToken);
+
+    public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) =>
+        _connections.ReadAsync(connection => connection.First(ReadUser, UserColumns + "WHERE id = @1", userId), cancellationToken);
+
+    public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) =>
+        await _connections.ReadAsync(connection => connection.All(ReadRoom, RoomColumns + "ORDER BY id"), cancellationToken).ConfigureAwait(false);
+
+    public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) =>
+        _connections.ReadAsync(connection => connection.First(ReadRoom, RoomColumns + "WHERE id = @1", roomId), cancellationToken);
+
+    public Task<RoomRecord> CreateRoomAsync(string name, CancellationToken cancellationToken) =>
+        _connections.WriteAsync(connection =>
+        {
+            var nowMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
+            var id = connection.Scalar("INSERT INTO rooms (name, created_at) VALUES (@1, @2) RETURNING id", name, nowMs)!.Value;
+            return new RoomRecord(id, name, 0, DateTimeOffset.FromUnixTimeMilliseconds(nowMs));
+        }, cancellationToken);
+
+    public async Task<bool> AddMemberAsync(long roomId, long userId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _connections.WriteAsync(connection => connection.Execute(
+                "INSERT INTO room_members (room_id, user_id, joined_at) VALUES (@1, @2, @3) ON CONFLICT (room_id, user_id) DO NOTHING",
+                roomId, userId, _time.GetUtcNow().ToUnixTimeMilliseconds()) == 1, cancellationToken).ConfigureAwait(false);
+        }
+        catch (SqliteException e) when (SqliteErrors.IsForeignKey(e))
+        {
+            throw new KeyNotFoundException($"No room {roomId} or no user {userId}.", e);
+        }
+    }
+
+    public Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        _connections.WriteAsync(
+            connection => connection.Execute("DELETE FROM room_members WHERE room_id = @1 AND user_id = @2", roomId, userId) == 1,
+            cancellationToken);
+
+    public async Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
+        await _connections.ReadAsync(connection => connection.All(
+            reader => new MemberRecord(reader.GetInt64(0), reader.GetString(1), ReadTime(reader, 2)),
+            """
+            SELECT m.user_id, u.username, m.joined_at FROM room_members m JOIN users u ON u.id = m.user_id
+            WHERE m.room_id = @1 ORDER BY m.user_id
+            """, roomId), cancellationToken).ConfigureAwait(false);
+
+    public Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        _connections.ReadAsync(
+            connection => connection.Scalar("SELECT 1 FROM room_members WHERE room_id = @1 AND user_id = @2", roomId, userId) is not null,
+            cancellationToken);
+
+    public async Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
+        long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken)
+    {
+        var newestFirst = afterSeq is null;
+        var records = await _connections.ReadAsync(connection => connection.All(ReadMessage, $"""
+            SELECT m.id, m.room_id, m.seq, m.epoch, m.sender_id, u.username, m.nonce, CAST(m.content AS BLOB), m.created_at
+            FROM messages m LEFT JOIN users u ON u.id = m.sender_id
+            WHERE m.room_id = @1 AND m.seq < @2 AND m.seq > @3
+            ORDER BY m.seq {(newestFirst ? "DESC" : "ASC")} LIMIT @4
+            """, roomId, beforeSeq ?? long.MaxValue, afterSeq ?? 0, limit), cancellationToken).ConfigureAwait(false);
+        if (newestFirst)
+            records.Reverse();
+        return records;
+    }
+
+    public async Task<long> LastSeqAsync(long roomId, CancellationToken cancellationToken) =>
+        await _connections.ReadAsync(
+            connection => connection.Scalar("SELECT last_seq FROM rooms WHERE id = @1", roomId) ?? 0, cancellationToken).ConfigureAwait(false);
+
+    public Task<long> LastSeqUpToEpochAsync(long roomId, int epoch, CancellationToken cancellationToken) =>
+        EpochSearch.LastSeqAsync(this, roomId, epoch, cancellationToken);
+
+    public IMessageWriter OpenWriter()
+    {
+        var session = Volatile.Read(ref _session);
+        Invariant.Require(session > 0);
+        return SqliteMessageWriter.Open(_connections, session);
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _connections.Dispose();
+        _lockFile?.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private static UserRecord ReadUser(SqliteDataReader reader) =>
+        new(reader.GetInt64(0), reader.GetString(1), reader.GetString(2), reader.GetString(3), ReadTime(reader, 4));
+
+    private static RoomRecord ReadRoom(SqliteDataReader reader) =>
+        new(reader.GetInt64(0), reader.GetString(1), reader.GetInt64(2), ReadTime(reader, 3));
+
+    private static MessageRecord ReadMessage(SqliteDataReader reader) => new()
+    {
+        Id = reader.GetInt64(0),
+        RoomId = reader.GetInt64(1),
+        Seq = reader.GetInt64(2),
+        Epoch = reader.GetInt32(3),
+        SenderId = reader.IsDBNull(4) ? 0 : reader.GetInt64(4),
+        SenderName = reader.IsDBNull(5) ? "" : reader.GetString(5),
+        Nonce = reader.IsDBNull(6) ? null : reader.GetString(6),
+        Content = reader.GetFieldValue<byte[]>(7),
+        CreatedAtUnixMs = reader.GetInt64(8),
+    };
+
+    private static DateTimeOffset ReadTime(SqliteDataReader reader, int ordinal) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(ordinal));
+}
