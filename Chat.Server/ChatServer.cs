@@ -1,0 +1,374 @@
+using System.Runtime.InteropServices;
+using Chat.Protocol.Http;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Auth;
+using Chat.Server.Connections;
+using Chat.Server.Logging;
+using Chat.Server.Rest;
+using Chat.Server.Rooms;
+using Chat.Server.Settings;
+using Chat.Server.Transport;
+using Chat.Storage;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace Chat.Server;
+
+/// <summary>
+/// The composition root: makes every part of the server, in the order in which they need each other, runs it until a
+/// signal comes, and takes it apart in the reverse order. Nothing is found by a container; what a part needs is in its constructor.
+/// </summary>
+internal sealed partial class ChatServer
+{
+    private const int HttpSweepMs = 250;
+    private const int SessionSweepMs = 1000;
+    private const int RoomSweepMs = 30_000;
+    private const int RoomIdleMs = 60_000;
+    private static readonly TimeSpan StoreRetryDelayMax = TimeSpan.FromSeconds(5);
+
+    private readonly ServerSettings _settings;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time = TimeProvider.System;
+    private readonly ServerMetrics _metrics = new();
+
+    private ChatServer(ServerSettings settings, ILoggerFactory loggers)
+    {
+        _settings = settings;
+        _loggers = loggers;
+        _logger = loggers.CreateLogger<ChatServer>();
+    }
+
+    /// <summary>Runs a server until SIGTERM or Ctrl-C. Returns the process's exit code.</summary>
+    public static async Task<int> RunAsync(ServerSettings settings, IReadOnlyList<string> warnings)
+    {
+        using ILoggerFactory loggers = LoggingSetup.Create(settings.Log);
+        var server = new ChatServer(settings, loggers);
+        foreach (string warning in warnings)
+        {
+            SettingWarning(server._logger, warning);
+        }
+
+        try
+        {
+            return await server.RunAsync();
+        }
+        catch (Exception exception) when (exception is StoreInUseException or StoreSchemaException or StartException or IOException)
+        {
+            CannotStart(server._logger, exception.Message);
+            return 1;
+        }
+    }
+
+    private async Task<int> RunAsync()
+    {
+        using var stopping = new CancellationTokenSource();
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+
+        if (!SigningKey.TryOpen(_settings.Token.Secret, _settings.DataDir, out SigningKey? key, out string problem))
+        {
+            throw new StartException(problem);
+        }
+
+        if (key!.GeneratedFile is not null)
+        {
+            SigningKeyGenerated(_logger, key.GeneratedFile);
+        }
+
+        await using IChatStore store = OpenStore();
+        StoreSession? session = await BeginSessionAsync(store, stopping.Token);
+        if (session is null)
+        {
+            return 0; // Told to stop while it waited for the database.
+        }
+
+        int unsavedExitCode = await ServeAsync(store, session, key, stopping.Token);
+        return unsavedExitCode;
+
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stopping.Cancel();
+        }
+    }
+
+    private async Task<int> ServeAsync(IChatStore store, StoreSession session, SigningKey key, CancellationToken stopping)
+    {
+        RoomDirectory rooms = null!; // The log calls back into the rooms, which need the log; it has nothing to say before there is a room.
+        await using var log = new MessageLog(
+            store,
+            session,
+            new MessageLogOptions
+            {
+                RowsMax = _settings.MessageLog.RowsMax,
+                BytesMax = _settings.MessageLog.BytesMax,
+                BatchRowsMax = _settings.MessageLog.BatchRowsMax,
+                BatchBytesMax = _settings.MessageLog.BatchBytesMax,
+                Lanes = _settings.MessageLog.Lanes,
+                CommitIntervalMin = TimeSpan.FromMilliseconds(_settings.MessageLog.CommitIntervalMs),
+            },
+            batch => rooms.Committed(batch),
+            (record, failure) => rooms.Failed(record, failure),
+            _time,
+            _loggers.CreateLogger<MessageLog>());
+
+        (Shard[] shards, IConnectionListenerFactory? transport, string engine) = await StartShardsAsync();
+        rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
+        using var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
+        ChatConnectionHandler handler = Handler(store, session, log, rooms, shards, hasher, new TokenService(_settings.Token, key, _time));
+
+        await using var endpoint = new KestrelEndpoint(_settings, handler, transport, _loggers);
+        await endpoint.StartAsync();
+        foreach (string url in endpoint.Urls)
+        {
+            Listening(_logger, url, _settings.DatabaseUrl.Length == 0 ? "SQLite" : "PostgreSQL", session.Epoch, engine, shards.Length);
+        }
+
+        using var sweeping = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        Task sweeps = SweepAsync(handler, shards, rooms, sweeping.Token);
+        await Task.WhenAny(Task.Delay(Timeout.Infinite, stopping), log.Completion);
+        if (log.Completion.IsFaulted)
+        {
+            LogBroken(_logger, log.Completion.Exception!);
+        }
+
+        await sweeping.CancelAsync();
+        await sweeps;
+        return await StopAsync(store, log, handler, shards, endpoint);
+    }
+
+    /// <summary>No new connections and no new messages; what was accepted becomes durable and is acknowledged; then everybody is told to go.</summary>
+    private async Task<int> StopAsync(
+        IChatStore store, MessageLog log, ChatConnectionHandler handler, Shard[] shards, KestrelEndpoint endpoint)
+    {
+        Stopping(_logger);
+        using var closeTimeout = new CancellationTokenSource();
+        Task unbound = endpoint.StopAsync(closeTimeout.Token);
+        long unsaved = log.Completion.IsFaulted ? -1 : await log.DrainAsync(TimeSpan.FromMilliseconds(_settings.DrainTimeoutMs));
+        foreach (Shard shard in shards)
+        {
+            shard.PostCloseAll(CloseCode.GoingAway, "server is stopping");
+        }
+
+        handler.StopWaiting();
+        closeTimeout.CancelAfter(_settings.WebSocket.CloseTimeoutMs);
+        await unbound;
+        foreach (Shard shard in shards)
+        {
+            (shard as IDisposable)?.Dispose();
+        }
+
+        if (unsaved == 0)
+        {
+            try
+            {
+                await store.EndSessionAsync(CancellationToken.None);
+                Stopped(_logger);
+                return 0;
+            }
+            catch (StoreUnavailableException exception)
+            {
+                StoppedWithoutStore(_logger, exception.Message); // Nothing is lost; the next start raises the epoch for nothing.
+                return 1;
+            }
+        }
+
+        Unsaved(_logger, unsaved);
+        return 1;
+    }
+
+    /// <summary>The threads that send, and what Kestrel binds through: null for its own sockets.</summary>
+    private async Task<(Shard[] Shards, IConnectionListenerFactory? Transport, string Engine)> StartShardsAsync()
+    {
+        // Raw sends must never bypass TLS: with a certificate the portable way is the only one.
+        bool canShard = OperatingSystem.IsLinux() && _settings.Tls is null;
+        if (_settings.Transport == TransportKind.Shards && !canShard)
+        {
+            throw new StartException("TRANSPORT=shards needs Linux and no TLS certificate.");
+        }
+
+        if (_settings.Transport == TransportKind.Sockets || !canShard)
+        {
+            return ([.. Enumerable.Range(0, _settings.Shards).Select(index => new PipeShard(index, SessionLimits(), _time))], null, "sockets");
+        }
+
+        SendEngine? wanted = _settings.Engine switch
+        {
+            EngineKind.Send => SendEngine.Send,
+            EngineKind.Uring => SendEngine.Uring,
+            _ => null,
+        };
+        (SocketShard[] shards, string engine) = await ShardTransport.StartAsync(_settings.Shards, SessionLimits(), _time, wanted);
+        return (shards, new ShardTransport(shards, _loggers.CreateLogger<ShardTransport>()), $"shards, {engine}");
+    }
+
+    private IChatStore OpenStore()
+    {
+        try
+        {
+            return StoreFactory.Create(_settings.DatabaseUrl, _settings.DataDir);
+        }
+        catch (FormatException exception)
+        {
+            throw new StartException($"DATABASE_URL: {exception.Message}");
+        }
+    }
+
+    /// <summary>Takes the database over, and waits for it when it is away. Null when the server is told to stop first.</summary>
+    private async Task<StoreSession?> BeginSessionAsync(IChatStore store, CancellationToken stopping)
+    {
+        var delay = TimeSpan.FromMilliseconds(100);
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await store.InitializeAsync(stopping);
+                return await store.BeginSessionAsync(stopping);
+            }
+            catch (StoreUnavailableException exception)
+            {
+                WaitingForStore(_logger, exception.Message);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return null;
+            }
+
+            await Task.Delay(delay, _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            delay = delay * 2 < StoreRetryDelayMax ? delay * 2 : StoreRetryDelayMax;
+        }
+
+        return null;
+    }
+
+    private ChatConnectionHandler Handler(
+        IChatStore store,
+        StoreSession session,
+        MessageLog log,
+        RoomDirectory rooms,
+        IReadOnlyList<Shard> shards,
+        PasswordHasher hasher,
+        TokenService tokens)
+    {
+        var subscriptions = new Subscriptions(rooms, store, _loggers.CreateLogger<Subscriptions>());
+        var resume = new Resume(log, store, _loggers.CreateLogger<Resume>());
+        var cors = new Cors(_settings.CorsOrigins);
+        var accounts = new AccountEndpoints(store, new Credentials(_settings.Credentials), hasher, tokens);
+        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, _settings.Rooms, session.Epoch, _time);
+        var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
+        var http = new HttpServices
+        {
+            Limits = new Protocol.Http.HttpLimits
+            {
+                HeadBytesMax = _settings.Http.HeadBytesMax,
+                FieldsMax = _settings.Http.FieldsMax,
+                BodyBytesMax = _settings.Http.BodyBytesMax,
+            },
+            HeadTimeoutMs = _settings.Http.HeadTimeoutMs,
+            BodyTimeoutMs = _settings.Http.BodyTimeoutMs,
+            KeepAliveTimeoutMs = _settings.Http.KeepAliveTimeoutMs,
+            Router = new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, _loggers.CreateLogger<Router>()),
+            Cors = cors,
+            Upgrades = new Upgrades(tokens, cors, subscriptions),
+            Metrics = _metrics,
+            Date = new HttpDate(_time),
+            Time = _time,
+        };
+        return new ChatConnectionHandler(
+            http,
+            new SessionServices(log, resume, subscriptions, _metrics),
+            shards,
+            _settings.ConnectionsMax,
+            _loggers.CreateLogger<ChatConnectionHandler>());
+    }
+
+    private RoomServices RoomServices(MessageLog log, StoreSession session, int shardCount) =>
+        new(log, _time, _settings.Rooms.Delivery, session.Epoch, shardCount)
+        {
+            NonceWindowMs = _settings.Rooms.NonceWindowMs,
+            NoncesPerRoomMax = _settings.Rooms.NoncesPerRoomMax,
+            RingBytesMin = _settings.Rooms.RingBytesMin,
+            RingBytesMax = _settings.Rooms.RingBytesMax,
+        };
+
+    private SessionLimits SessionLimits() => new()
+    {
+        MessageBytesMax = _settings.WebSocket.MessageBytesMax,
+        ContentCharsMax = _settings.Rooms.ContentCharsMax,
+        PingIntervalMs = _settings.WebSocket.PingIntervalMs,
+        PongTimeoutMs = _settings.WebSocket.PongTimeoutMs,
+        CloseTimeoutMs = _settings.WebSocket.CloseTimeoutMs,
+        SubscriptionsMax = _settings.Rooms.SubscriptionsMax,
+        BacklogBytesMax = _settings.Rooms.BacklogBytesMax,
+        BacklogTimeMaxMs = _settings.Rooms.BacklogTimeMaxMs,
+        ResumeEventsMax = _settings.Rooms.ResumeEventsMax,
+        ResumeBytesMax = _settings.Rooms.ResumeBytesMax,
+    };
+
+    /// <summary>The one timer of the server: deadlines are numbers, and this looks at them.</summary>
+    private async Task SweepAsync(ChatConnectionHandler handler, Shard[] shards, RoomDirectory rooms, CancellationToken stopping)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(HttpSweepMs), _time);
+        try
+        {
+            for (long elapsedMs = HttpSweepMs; await timer.WaitForNextTickAsync(stopping); elapsedMs += HttpSweepMs)
+            {
+                handler.Sweep();
+                if (elapsedMs % SessionSweepMs == 0)
+                {
+                    foreach (Shard shard in shards)
+                    {
+                        shard.PostSweep();
+                    }
+                }
+
+                if (elapsedMs % RoomSweepMs == 0)
+                {
+                    long nowMs = shards[0].NowMs;
+                    foreach (Room room in rooms.Loaded)
+                    {
+                        room.ShrinkIfIdle(nowMs, RoomIdleMs);
+                    }
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The server stops.
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Listening on {Url} (store {Store}, epoch {Epoch}, transport {Transport} x {Shards})")]
+    private static partial void Listening(ILogger logger, string url, string store, int epoch, string transport, int shards);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "JWT_SECRET is not set: made a signing key and keep it in {Path}")]
+    private static partial void SigningKeyGenerated(ILogger logger, string path);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
+    private static partial void SettingWarning(ILogger logger, string warning);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for the database: {Reason}")]
+    private static partial void WaitingForStore(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "Cannot start: {Reason}")]
+    private static partial void CannotStart(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The message log is broken; the server stops, because going on would break the order of rooms")]
+    private static partial void LogBroken(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopping: no new connections; accepted messages are being stored")]
+    private static partial void Stopping(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopped; every accepted message is stored")]
+    private static partial void Stopped(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Stopped; every accepted message is stored, but the database could not be told: {Reason}")]
+    private static partial void StoppedWithoutStore(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Stopped with {Count} messages unsaved; none of them was acknowledged")]
+    private static partial void Unsaved(ILogger logger, long count);
+
+    /// <summary>The server cannot start as it is configured; the message is for the operator.</summary>
+    private sealed class StartException(string message) : Exception(message);
+}

@@ -1,0 +1,203 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.IO.Pipelines;
+using Chat.Protocol;
+using Chat.Server.Rooms;
+using Chat.Server.Transport;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace Chat.Server.Connections;
+
+/// <summary>
+/// The terminal connection middleware: everything a connection does, from its first byte to its last. HTTP first; a
+/// WebSocket session when a handshake was accepted. One call per connection, on thread-pool threads.
+/// </summary>
+internal sealed partial class ChatConnectionHandler(
+    HttpServices http, SessionServices sessions, IReadOnlyList<Shard> shards, int connectionsMax, ILogger<ChatConnectionHandler> logger)
+    : ConnectionHandler
+{
+    private static readonly byte[] Refusal =
+        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"u8.ToArray();
+
+    private readonly ConcurrentDictionary<HttpConnection, bool> _requests = new();
+    private uint _nextShard;
+
+    public override Task OnConnectedAsync(ConnectionContext connection)
+    {
+        if (connection is not ShardConnection shardConnection)
+        {
+            return ServeAsync(connection);
+        }
+
+        // Its session is driven by the shard. What Kestrel awaits is one task: no state machine of ours is left while it idles.
+        _ = ServeAsync(shardConnection);
+        return shardConnection.Closed;
+    }
+
+    private async Task ServeAsync(ConnectionContext connection)
+    {
+        http.Metrics.ConnectionsAccepted.Add();
+        long open = http.Metrics.HttpConnections.Increment() + http.Metrics.WebSockets.Value;
+        bool speaksHttp = true;
+        bool isAttached = false;
+        try
+        {
+            if (open > connectionsMax)
+            {
+                http.Metrics.ConnectionsRefused.Add();
+                await connection.Transport.Output.WriteAsync(Refusal);
+                return;
+            }
+
+            AcceptedHandshake? handshake = await RunHttpAsync(connection);
+            if (handshake is null)
+            {
+                return;
+            }
+
+            speaksHttp = false;
+            http.Metrics.HttpConnections.Decrement();
+            if (connection is ShardConnection shardConnection)
+            {
+                Attach(shardConnection, handshake);
+                isAttached = true;
+            }
+            else
+            {
+                await RunWebSocketAsync(connection, handshake);
+            }
+        }
+        catch (Exception exception) when (exception is ConnectionResetException or ConnectionAbortedException or IOException or OperationCanceledException)
+        {
+            ConnectionLost(logger, exception.Message); // The peer went away; nothing is owed to anybody.
+        }
+        catch (Exception exception) // The edge of a connection: it ends, the others go on.
+        {
+            ConnectionFailed(logger, exception);
+        }
+        finally
+        {
+            if (speaksHttp)
+            {
+                http.Metrics.HttpConnections.Decrement();
+            }
+
+            if (!isAttached)
+            {
+                (connection as ShardConnection)?.Finish();
+            }
+        }
+    }
+
+    private void Attach(ShardConnection connection, AcceptedHandshake handshake)
+    {
+        var session = new WebSocketSession(
+            connection.Socket.Shard, connection.Socket, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, sessions);
+        session.Start(handshake.Resume);
+        connection.Attach(session);
+    }
+
+    /// <summary>Ends requests whose time is up. Called by a timer, some times a second.</summary>
+    public void Sweep()
+    {
+        long nowMs = http.NowMs;
+        foreach (KeyValuePair<HttpConnection, bool> entry in _requests)
+        {
+            entry.Key.ExpireIfDue(nowMs);
+        }
+    }
+
+    /// <summary>Ends the connections that wait for a request; those that are being answered end after their answer.</summary>
+    public void StopWaiting()
+    {
+        http.IsStopping = true;
+        foreach (KeyValuePair<HttpConnection, bool> entry in _requests)
+        {
+            entry.Key.ExpireNow();
+        }
+    }
+
+    private async Task<AcceptedHandshake?> RunHttpAsync(ConnectionContext connection)
+    {
+        using var requests = new HttpConnection(connection, http);
+        _requests[requests] = true;
+        try
+        {
+            return await requests.RunAsync();
+        }
+        finally
+        {
+            _requests.TryRemove(requests, out _);
+        }
+    }
+
+    private async Task RunWebSocketAsync(ConnectionContext connection, AcceptedHandshake handshake)
+    {
+        Shard shard = shards[(int)(Interlocked.Increment(ref _nextShard) % (uint)shards.Count)];
+        PipeReader input = connection.Transport.Input;
+        var outlet = new PipeOutlet(shard, connection.Transport.Output, connection.Abort);
+        var session = new WebSocketSession(
+            shard, outlet, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, sessions);
+        session.Start(handshake.Resume);
+        try
+        {
+            await ReadAsync(session, outlet, input);
+        }
+        finally
+        {
+            session.Stop();
+            // However the input ended: until then the pipe is the shard's. Kestrel completes it when this method returns, and
+            // gives its blocks back to a pool while the shard could still be copying into them.
+            await EndAsync(outlet, shard);
+        }
+    }
+
+    /// <summary>Waits until the outlet lets go of the pipe; a peer that takes nothing any more is not waited for longer than for its close.</summary>
+    private static async Task EndAsync(PipeOutlet outlet, Shard shard)
+    {
+        await outlet.Drained
+            .WaitAsync(TimeSpan.FromMilliseconds(shard.Limits.CloseTimeoutMs), shard.Time)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!outlet.Drained.IsCompleted)
+        {
+            outlet.Abort();
+            await outlet.Drained;
+        }
+    }
+
+    /// <summary>Feeds the session until its input is over, then discards until the peer closes or everything has been sent.</summary>
+    private static async Task ReadAsync(WebSocketSession session, PipeOutlet outlet, PipeReader input)
+    {
+        bool isOpen = true;
+        _ = outlet.Drained.ContinueWith(
+            static (_, reader) => ((PipeReader)reader!).CancelPendingRead(),
+            input,
+            CancellationToken.None,
+            TaskContinuationOptions.None,
+            TaskScheduler.Default);
+        while (true)
+        {
+            ReadResult read = await input.ReadAsync();
+            ReadOnlySequence<byte> buffer = read.Buffer;
+            SequencePosition consumed = buffer.End;
+            if (isOpen && !buffer.IsEmpty)
+            {
+                isOpen = session.Receive(buffer, out consumed);
+            }
+
+            Invariant.Require(isOpen || buffer.IsEmpty || consumed.Equals(buffer.End));
+            input.AdvanceTo(consumed, buffer.End);
+            if (read.IsCompleted || (read.IsCanceled && outlet.Drained.IsCompleted))
+            {
+                return;
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection lost: {Reason}")]
+    private static partial void ConnectionLost(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Connection failed")]
+    private static partial void ConnectionFailed(ILogger logger, Exception exception);
+}

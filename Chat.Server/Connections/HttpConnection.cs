@@ -1,0 +1,329 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Chat.Protocol;
+using Chat.Protocol.Http;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Rest;
+using Microsoft.AspNetCore.Connections;
+
+namespace Chat.Server.Connections;
+
+/// <summary>
+/// One connection while it speaks HTTP/1.1: reads requests, has them answered in their order, and ends with a close or with
+/// an accepted WebSocket handshake. All requests that are in the buffer are answered before one flush.
+/// <para>
+/// The deadline is one number that a sweep looks at: a total for a head and for a body, however the bytes trickle in.
+/// </para>
+/// </summary>
+internal sealed class HttpConnection : IDisposable
+{
+    /// <summary>
+    /// After a refusal we read on this long: closing a socket with unread input makes the kernel send a reset, which can
+    /// take the answer away from the client that has not read it yet.
+    /// </summary>
+    public const int LingerMs = 250;
+
+    /// <summary>
+    /// Answers to pipelined requests are flushed together, but not beyond this: a request of 400 bytes can ask for a page of
+    /// 800 KB, and a peer that reads no answers must stop us from making more.
+    /// </summary>
+    private const int UnflushedBytesMax = 64 * 1024;
+
+    private readonly ConnectionContext _context;
+    private readonly HttpServices _services;
+    private readonly PipeReader _input;
+    private readonly PipeWriter _output;
+    private readonly RequestParser _parser;
+    private readonly RequestHead _head = new();
+    private readonly RestCall _call = new();
+    private readonly ArrayBufferWriter<byte> _body = new();
+    private long _deadlineMs;
+    private bool _expired;
+
+    public HttpConnection(ConnectionContext context, HttpServices services)
+    {
+        _context = context;
+        _services = services;
+        _input = context.Transport.Input;
+        _output = context.Transport.Output;
+        _parser = new RequestParser(services.Limits);
+    }
+
+    private enum Phase
+    {
+        /// <summary>Between requests, or before the first.</summary>
+        Idle,
+        Head,
+        Done,
+    }
+
+    /// <summary>Called by the sweep: ends the wait for a peer that is too slow. Any thread.</summary>
+    public void ExpireIfDue(long nowMs)
+    {
+        long deadline = Volatile.Read(ref _deadlineMs);
+        if (deadline == 0 || nowMs < deadline)
+        {
+            return;
+        }
+
+        if (nowMs > deadline + _services.BodyTimeoutMs)
+        {
+            _context.Abort(new ConnectionAbortedException("The peer does not take the answer.")); // It did not help to cancel the read.
+            return;
+        }
+
+        Volatile.Write(ref _expired, true);
+        _input.CancelPendingRead();
+    }
+
+    /// <summary>Ends a connection that waits for its next request, so that the server can stop. Any thread.</summary>
+    public void ExpireNow()
+    {
+        Volatile.Write(ref _deadlineMs, 1);
+        Volatile.Write(ref _expired, true);
+        _input.CancelPendingRead();
+    }
+
+    /// <summary>Serves requests. Returns an accepted handshake, whose 101 has been written and flushed, or null: close the connection.</summary>
+    public async Task<AcceptedHandshake?> RunAsync()
+    {
+        SetDeadline(_services.HeadTimeoutMs); // A connection that never says anything gets no more than one that is slow.
+        Phase phase = Phase.Head;
+        while (phase != Phase.Done)
+        {
+            ReadResult read = await _input.ReadAsync();
+            if (read.IsCanceled && Volatile.Read(ref _expired))
+            {
+                bool isIdle = phase == Phase.Idle || read.Buffer.IsEmpty;
+                _input.AdvanceTo(read.Buffer.End);
+                if (!isIdle)
+                {
+                    await RefuseAsync(new ProtocolError(408, "The request took too long."));
+                }
+
+                return null;
+            }
+
+            ReadOnlySequence<byte> buffer = read.Buffer;
+            bool isReading = true; // Between ReadAsync and AdvanceTo.
+            if (phase == Phase.Idle && !buffer.IsEmpty)
+            {
+                SetDeadline(_services.HeadTimeoutMs);
+                phase = Phase.Head;
+            }
+
+            while (!buffer.IsEmpty)
+            {
+                ParseStatus status = _parser.TryParse(buffer, _head, out SequencePosition consumed, out ProtocolError error);
+                if (status == ParseStatus.Invalid)
+                {
+                    _input.AdvanceTo(buffer.End);
+                    await RefuseAsync(error);
+                    return null;
+                }
+
+                if (status == ParseStatus.NeedMore)
+                {
+                    break;
+                }
+
+                buffer = buffer.Slice(consumed);
+                _services.Metrics.Requests.Add();
+                if (_head.HasContent)
+                {
+                    _input.AdvanceTo(buffer.Start);
+                    if (!await ReadBodyAsync())
+                    {
+                        return null;
+                    }
+
+                    isReading = _input.TryRead(out read);
+                    buffer = isReading ? read.Buffer : default;
+                }
+
+                SetDeadline(0); // Our own time is not the client's.
+                if (Handshake.IsUpgrade(_head))
+                {
+                    Advance(isReading, buffer.Start);
+                    return await UpgradeAsync();
+                }
+
+                bool keepAlive = _head.KeepAlive && !_services.IsStopping;
+                await AnswerAsync(keepAlive);
+                _head.Reset();
+                _body.ResetWrittenCount();
+                if (!keepAlive)
+                {
+                    Advance(isReading, buffer.End);
+                    await FlushAsync();
+                    await LingerAsync();
+                    return null;
+                }
+
+                phase = buffer.IsEmpty ? Phase.Idle : Phase.Head;
+                SetDeadline(buffer.IsEmpty ? _services.KeepAliveTimeoutMs : _services.HeadTimeoutMs);
+                if (_output.UnflushedBytes > UnflushedBytesMax && !await FlushAsync())
+                {
+                    Advance(isReading, buffer.Start);
+                    return null;
+                }
+            }
+
+            if (isReading)
+            {
+                _input.AdvanceTo(buffer.Start, buffer.End);
+            }
+
+            if (!await FlushAsync() || (isReading && read.IsCompleted))
+            {
+                phase = Phase.Done;
+            }
+        }
+
+        return null;
+    }
+
+    public void Dispose() => _head.Dispose();
+
+    /// <summary>Reads the content of the current request into <see cref="_body"/>. False: answered with an error, or the peer is gone.</summary>
+    private async Task<bool> ReadBodyAsync()
+    {
+        if (_head.ContentLength > _services.Limits.BodyBytesMax)
+        {
+            await RefuseAsync(new ProtocolError(413, "The content is too large."));
+            return false;
+        }
+
+        SetDeadline(_services.BodyTimeoutMs);
+        var body = new RequestBody(_head, _services.Limits);
+        bool mayContinue = _head.ExpectContinue;
+        while (true)
+        {
+            if (!mayContinue || !_input.TryRead(out ReadResult read))
+            {
+                if (mayContinue)
+                {
+                    ResponseWriter.WriteContinue(_output); // Only for a client that really waits.
+                    await FlushAsync();
+                }
+
+                read = await _input.ReadAsync();
+            }
+
+            mayContinue = false;
+            ReadOnlySequence<byte> buffer = read.Buffer;
+            BodyStatus status = body.TryRead(ref buffer, _body, out ProtocolError error);
+            _input.AdvanceTo(buffer.Start, status == BodyStatus.NeedMore ? buffer.End : buffer.Start);
+            if (status == BodyStatus.Complete)
+            {
+                return true;
+            }
+
+            if (status == BodyStatus.Invalid)
+            {
+                await RefuseAsync(error);
+                return false;
+            }
+
+            if (Volatile.Read(ref _expired))
+            {
+                await RefuseAsync(new ProtocolError(408, "The content took too long."));
+                return false;
+            }
+
+            if (read.IsCompleted)
+            {
+                return false;
+            }
+        }
+    }
+
+    private async ValueTask AnswerAsync(bool keepAlive)
+    {
+        _call.Begin(_head, _body.WrittenMemory, _context.ConnectionClosed);
+        Response response = await _services.Router.AnswerAsync(_call);
+        Write(response, keepAlive);
+    }
+
+    private void Write(Response response, bool keepAlive)
+    {
+        var writer = new ResponseWriter(_output, _head, response.Status, _services.Date.Now, keepAlive);
+        _services.Cors.WriteFields(ref writer, _head);
+        foreach ((byte[] name, byte[] value) in response.Fields)
+        {
+            writer.WriteField(name, value);
+        }
+
+        if (response.Status == 204)
+        {
+            writer.End();
+        }
+        else
+        {
+            writer.End(response.ContentType, response.Content.Span);
+        }
+    }
+
+    private async Task<AcceptedHandshake?> UpgradeAsync()
+    {
+        (AcceptedHandshake? accepted, Response? refusal) = await _services.Upgrades.ReadAsync(_head, _context.ConnectionClosed);
+        if (accepted is null)
+        {
+            // Closed also when the client would stay: what follows could be frames, and must not be read as a request.
+            Write(refusal!, keepAlive: false);
+            await FlushAsync();
+            await LingerAsync();
+            return null;
+        }
+
+        bool isSound = Handshake.TryRead(_head, out OpeningHandshake handshake, out _);
+        Invariant.Require(isSound);
+        Handshake.WriteAccepted(_output, handshake);
+        return await FlushAsync() ? accepted : null;
+    }
+
+    private void Advance(bool isReading, SequencePosition consumed)
+    {
+        if (isReading)
+        {
+            _input.AdvanceTo(consumed);
+        }
+    }
+
+    private async Task RefuseAsync(ProtocolError error)
+    {
+        SetDeadline(_services.BodyTimeoutMs);
+        _services.Metrics.ProtocolErrors.Add();
+        Response response = Problem.Of(error);
+        var writer = new ResponseWriter(_output, response.Status, _services.Date.Now);
+        writer.End(response.ContentType, response.Content.Span);
+        await FlushAsync();
+        await LingerAsync();
+    }
+
+    private async Task LingerAsync()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMilliseconds(LingerMs), _services.Time);
+        await using CancellationTokenRegistration registration = timeout.Token.UnsafeRegister(
+            static input => ((PipeReader)input!).CancelPendingRead(), _input);
+        while (true)
+        {
+            ReadResult read = await _input.ReadAsync();
+            _input.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted || read.IsCanceled)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>False when the peer is gone.</summary>
+    private async ValueTask<bool> FlushAsync()
+    {
+        FlushResult flush = await _output.FlushAsync();
+        return !flush.IsCompleted && !flush.IsCanceled;
+    }
+
+    private void SetDeadline(int timeoutMs) =>
+        Volatile.Write(ref _deadlineMs, timeoutMs == 0 ? 0 : _services.NowMs + timeoutMs);
+}

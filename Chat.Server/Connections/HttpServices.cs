@@ -1,0 +1,40 @@
+using Chat.Protocol.Http;
+using Chat.Server.Rest;
+
+namespace Chat.Server.Connections;
+
+/// <summary>What every HTTP connection needs and none owns.</summary>
+internal sealed class HttpServices
+{
+    private volatile bool _isStopping;
+
+    public required HttpLimits Limits { get; init; }
+
+    public required int HeadTimeoutMs { get; init; }
+
+    public required int BodyTimeoutMs { get; init; }
+
+    public required int KeepAliveTimeoutMs { get; init; }
+
+    public required Router Router { get; init; }
+
+    public required Cors Cors { get; init; }
+
+    public required Upgrades Upgrades { get; init; }
+
+    public required ServerMetrics Metrics { get; init; }
+
+    public required HttpDate Date { get; init; }
+
+    public required TimeProvider Time { get; init; }
+
+    /// <summary>From now on every response says that the connection closes.</summary>
+    public bool IsStopping
+    {
+        get => _isStopping;
+        set => _isStopping = value;
+    }
+
+    /// <summary>Milliseconds of a clock that never steps.</summary>
+    public long NowMs => Time.GetTimestamp() / (Time.TimestampFrequency / 1000);
+}

@@ -1,0 +1,130 @@
+using Chat.Protocol;
+using Chat.Protocol.Http;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Auth;
+using Chat.Server.Rest;
+using Chat.Server.Rooms;
+using Chat.Storage;
+
+namespace Chat.Server.Connections;
+
+/// <summary>A handshake that was accepted: whose session begins, where, and from which point.</summary>
+internal sealed record AcceptedHandshake(TokenIdentity Identity, Room? Room, ResumePoint Resume);
+
+/// <summary>
+/// The server's own part of the opening handshake: origin, token, room, resume point. Everything that can be refused is
+/// refused here, with an HTTP status, before the protocol changes.
+/// </summary>
+internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions subscriptions)
+{
+    private static ReadOnlySpan<byte> Prefix => "/ws"u8;
+
+    /// <summary>
+    /// Exactly one of the two is not null. The head stays untouched and may be read again afterwards. The token is looked
+    /// for in Authorization, then among the subprotocols, then in the query.
+    /// </summary>
+    public async ValueTask<(AcceptedHandshake? Accepted, Response? Refusal)> ReadAsync(RequestHead head, CancellationToken aborted)
+    {
+        Response? refusal = Check(head, out long roomId, out ResumePoint resume, out TokenIdentity? identity);
+        if (refusal is not null)
+        {
+            return (null, refusal);
+        }
+
+        if (roomId == 0)
+        {
+            return (new AcceptedHandshake(identity!, null, resume), null);
+        }
+
+        try
+        {
+            Room? room = await subscriptions.JoinAsync(roomId, identity!.UserId, aborted);
+            return room is null
+                ? (null, Problem.NoSuchRoom)
+                : (new AcceptedHandshake(identity, room, resume), null);
+        }
+        catch (KeyNotFoundException)
+        {
+            return (null, Problem.UnknownUser);
+        }
+        catch (StoreUnavailableException)
+        {
+            return (null, Problem.StoreUnavailable);
+        }
+    }
+
+    /// <summary>Whether the path belongs to WebSocket: such a request without an upgrade is told to upgrade.</summary>
+    public static bool IsWebSocketPath(ReadOnlySpan<byte> path) => path.StartsWith(Prefix) && (path.Length == 3 || path[3] == '/');
+
+    private Response? Check(RequestHead head, out long roomId, out ResumePoint resume, out TokenIdentity? identity)
+    {
+        roomId = 0;
+        resume = ResumePoint.None;
+        identity = null;
+        if (!IsWebSocketPath(head.Path))
+        {
+            return Problem.NotFound;
+        }
+
+        if (!Handshake.TryRead(head, out OpeningHandshake handshake, out ProtocolError error))
+        {
+            return error.Code == Handshake.VersionUnsupported.Code ? Problem.UpgradeRequired : Problem.Of(error);
+        }
+
+        if (!cors.IsWebSocketOriginAllowed(head))
+        {
+            return Problem.ForeignOrigin;
+        }
+
+        TokenResult token = ValidateToken(head, handshake);
+        if (!token.IsValid)
+        {
+            return Problem.Of(token.Failure);
+        }
+
+        identity = token.Identity;
+        if (head.Path.Length > Prefix.Length && !DecimalDigits.TryParseId(head.Path[(Prefix.Length + 1)..], out roomId))
+        {
+            return Problem.NoSuchRoom;
+        }
+
+        if (!TryReadNumber(head.Query, "since"u8, out long since) || !TryReadNumber(head.Query, "epoch"u8, out long epoch))
+        {
+            return Problem.BadParameter("since and epoch must be integers from 0 on.");
+        }
+
+        resume = since < 0 ? ResumePoint.None : new ResumePoint(since, epoch);
+        return null;
+    }
+
+    private TokenResult ValidateToken(RequestHead head, in OpeningHandshake handshake)
+    {
+        if (Bearer.TryRead(head, out ReadOnlySpan<byte> token))
+        {
+            return tokens.Validate(token);
+        }
+
+        if (!handshake.BearerToken.IsEmpty)
+        {
+            return tokens.Validate(handshake.BearerToken);
+        }
+
+        Span<byte> value = stackalloc byte[TokenService.TokenBytesMax];
+        return QueryString.Get(head.Query, "token"u8, value, out int length) switch
+        {
+            QueryResult.Found => tokens.Validate(value[..length]),
+            QueryResult.TooLong => TokenFailure.TooLong,
+            QueryResult.Malformed => TokenFailure.Malformed,
+            _ => TokenFailure.Missing,
+        };
+    }
+
+    /// <summary>False when it is there and no number; -1 when it is not there.</summary>
+    private static bool TryReadNumber(ReadOnlySpan<byte> query, ReadOnlySpan<byte> name, out long value)
+    {
+        Span<byte> text = stackalloc byte[20];
+        QueryResult result = QueryString.Get(query, name, text, out int length);
+        value = -1;
+        return result == QueryResult.Absent || (result == QueryResult.Found && DecimalDigits.TryParse(text[..length], out value));
+    }
+}

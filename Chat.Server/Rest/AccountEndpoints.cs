@@ -1,0 +1,98 @@
+using Chat.Protocol.Http;
+using Chat.Server.Auth;
+using Chat.Storage;
+
+namespace Chat.Server.Rest;
+
+/// <summary>Registration, login, and who am I.</summary>
+internal sealed class AccountEndpoints(IChatStore store, Credentials credentials, PasswordHasher hasher, TokenService tokens)
+{
+    public IReadOnlyList<Route> Routes =>
+    [
+        new(RequestMethod.Post, "/auth/register", NeedsToken: false, RegisterAsync),
+        new(RequestMethod.Post, "/auth/login", NeedsToken: false, LoginAsync),
+        new(RequestMethod.Get, "/auth/me", NeedsToken: true, GetMeAsync),
+    ];
+
+    private async ValueTask<Response> RegisterAsync(RestCall call)
+    {
+        if (!RestJson.TryRead(call.Content, RestJson.Default.RegisterRequest, out RegisterRequest request))
+        {
+            return Problem.BadJson;
+        }
+
+        if (!Credentials.TryReadEmail(request.Email, out string email, out FieldError error)
+            || !credentials.TryReadPassword(request.Password, out string password, out error)
+            || !credentials.TryReadUsername(request.Username, out string username, out error))
+        {
+            return Problem.BadField(error);
+        }
+
+        CancellationToken aborted = call.Aborted;
+        // Before the expensive hash; a race of two registrations is decided by the store.
+        if (await store.FindUserByEmailAsync(email, aborted) is not null)
+        {
+            return Problem.EmailTaken;
+        }
+
+        string? hash = await hasher.HashAsync(password, aborted);
+        if (hash is null)
+        {
+            return Problem.Busy(hasher.RetryAfterSeconds);
+        }
+
+        UserRecord? user = await store.CreateUserAsync(email, username, hash, aborted);
+        return user is null ? Problem.EmailTaken : SessionOf(201, user);
+    }
+
+    private async ValueTask<Response> LoginAsync(RestCall call)
+    {
+        if (!RestJson.TryRead(call.Content, RestJson.Default.LoginRequest, out LoginRequest request))
+        {
+            return Problem.BadJson;
+        }
+
+        if (request.Email is null)
+        {
+            return Problem.BadField("email", "required", "An e-mail address is required.");
+        }
+
+        if (request.Password is null)
+        {
+            return Problem.BadField("password", "required", "A password is required.");
+        }
+
+        CancellationToken aborted = call.Aborted;
+        UserRecord? user = Credentials.TryReadEmail(request.Email, out string email, out _)
+            ? await store.FindUserByEmailAsync(email, aborted)
+            : null;
+        // An unknown e-mail costs the same hash as a wrong password: the time of the answer tells nothing.
+        PasswordVerdict verdict = user is null
+            ? await hasher.VerifyUnknownAsync(request.Password, aborted)
+            : await hasher.VerifyAsync(request.Password, user.PasswordHash, aborted);
+        return verdict switch
+        {
+            PasswordVerdict.Busy => Problem.Busy(hasher.RetryAfterSeconds),
+            PasswordVerdict.Match or PasswordVerdict.MatchNeedsRehash => SessionOf(200, user!),
+            _ => Problem.BadCredentials,
+        };
+    }
+
+    private async ValueTask<Response> GetMeAsync(RestCall call)
+    {
+        UserRecord? user = await store.FindUserByIdAsync(call.Caller!.UserId, call.Aborted);
+        return user is null ? Problem.UnknownUser : Response.Json(200, ToJson(user), RestJson.Default.UserJson);
+    }
+
+    private Response SessionOf(int status, UserRecord user)
+    {
+        IssuedToken token = tokens.Issue(user.Id, user.Username);
+        return Response.Json(
+            status,
+            new SessionJson(token.Token, RestJson.Timestamp(token.ExpiresAt), ToJson(user)),
+            RestJson.Default.SessionJson).With("Cache-Control", "no-store");
+    }
+
+    private static UserJson ToJson(UserRecord user) =>
+        new(user.Id, user.Email, user.Username, RestJson.Timestamp(user.CreatedAt));
+}

@@ -1,0 +1,47 @@
+using Chat.Protocol.Http;
+using Chat.Server.Auth;
+
+namespace Chat.Server.Rest;
+
+/// <summary>One request on its way through the router. Reused by its connection: nothing of it may be kept after the answer.</summary>
+internal sealed class RestCall
+{
+    public RequestHead Head { get; private set; } = null!;
+
+    public ReadOnlyMemory<byte> Content { get; private set; }
+
+    /// <summary>The client is gone.</summary>
+    public CancellationToken Aborted { get; private set; }
+
+    /// <summary>The <c>{id}</c> of the path, from 1 on; 0 when the path has none or it is no id.</summary>
+    public long Id { get; set; }
+
+    /// <summary>Who calls; null on routes that ask for no token.</summary>
+    public TokenIdentity? Caller { get; set; }
+
+    public void Begin(RequestHead head, ReadOnlyMemory<byte> content, CancellationToken aborted)
+    {
+        Head = head;
+        Content = content;
+        Aborted = aborted;
+        Id = 0;
+        Caller = null;
+    }
+
+    /// <summary>A non-negative number from the query. False when it is there and no such number.</summary>
+    public bool TryReadQuery(ReadOnlySpan<byte> name, out long? value)
+    {
+        Span<byte> text = stackalloc byte[20];
+        value = null;
+        switch (QueryString.Get(Head.Query, name, text, out int length))
+        {
+            case QueryResult.Absent:
+                return true;
+            case QueryResult.Found when DecimalDigits.TryParse(text[..length], out long number):
+                value = number;
+                return true;
+            default:
+                return false;
+        }
+    }
+}

@@ -1,0 +1,279 @@
+using System.Text;
+using Chat.Protocol.Http;
+using Chat.Protocol.Messages;
+using Chat.Server.Auth;
+using Chat.Server.Connections;
+using Chat.Server.Rooms;
+using Chat.Server.Settings;
+using Chat.Storage;
+
+namespace Chat.Server.Rest;
+
+/// <summary>Rooms, their members, their messages.</summary>
+internal sealed class RoomEndpoints(
+    IChatStore store, MessageLog log, RoomDirectory rooms, Subscriptions subscriptions, RoomSettings settings, int epoch, TimeProvider time)
+{
+    private const int HistoryLimitDefault = 50;
+    private const int HistoryLimitMax = 200;
+
+    /// <summary>
+    /// The list of rooms is read again after this long. Rooms are created through this server, which drops the list then;
+    /// only a room made by hand in the database shows up this late. Heads and who is online are always of now.
+    /// </summary>
+    private static readonly TimeSpan RoomListAgeMax = TimeSpan.FromSeconds(1);
+
+    private RoomList? _list;
+    private int _listVersion;
+
+    public IReadOnlyList<Route> Routes =>
+    [
+        new(RequestMethod.Get, "/rooms", NeedsToken: true, ListAsync),
+        new(RequestMethod.Post, "/rooms", NeedsToken: true, CreateAsync),
+        new(RequestMethod.Get, "/rooms/{id}", NeedsToken: true, GetAsync),
+        new(RequestMethod.Get, "/rooms/{id}/messages", NeedsToken: true, ReadMessagesAsync),
+        new(RequestMethod.Post, "/rooms/{id}/messages", NeedsToken: true, SendMessageAsync),
+        new(RequestMethod.Get, "/rooms/{id}/members", NeedsToken: true, ListMembersAsync),
+        new(RequestMethod.Post, "/rooms/{id}/members", NeedsToken: true, JoinAsync),
+        new(RequestMethod.Delete, "/rooms/{id}/members", NeedsToken: true, LeaveAsync),
+    ];
+
+    private ValueTask<Response> ListAsync(RestCall call)
+    {
+        RoomList? list = Volatile.Read(ref _list);
+        return list is not null && time.GetElapsedTime(list.ReadAt) < RoomListAgeMax
+            ? new(ToResponse(list.Records))
+            : ReadListAsync(call.Aborted);
+    }
+
+    private async ValueTask<Response> ReadListAsync(CancellationToken aborted)
+    {
+        int version = Volatile.Read(ref _listVersion);
+        var list = new RoomList(await store.ListRoomsAsync(aborted), time.GetTimestamp());
+        Volatile.Write(ref _list, list);
+        // A room was created while we read, perhaps behind our back: whoever created it must find it in the next list.
+        if (version != Volatile.Read(ref _listVersion))
+        {
+            Volatile.Write(ref _list, null);
+        }
+
+        return ToResponse(list.Records);
+    }
+
+    private Response ToResponse(IReadOnlyList<RoomRecord> records)
+    {
+        var rooms = new List<RoomJson>(records.Count);
+        foreach (RoomRecord record in records)
+        {
+            rooms.Add(ToJson(record));
+        }
+
+        return Response.Json(200, rooms, RestJson.Default.ListRoomJson);
+    }
+
+    private async ValueTask<Response> GetAsync(RestCall call)
+    {
+        RoomRecord? record = call.Id == 0 ? null : await store.FindRoomAsync(call.Id, call.Aborted);
+        return record is null ? Problem.NoSuchRoom : Response.Json(200, ToJson(record), RestJson.Default.RoomJson);
+    }
+
+    private async ValueTask<Response> CreateAsync(RestCall call)
+    {
+        if (!RestJson.TryRead(call.Content, RestJson.Default.CreateRoomRequest, out CreateRoomRequest request))
+        {
+            return Problem.BadJson;
+        }
+
+        if (string.IsNullOrWhiteSpace(request.Name))
+        {
+            return Problem.BadField("name", "required", "A room needs a name.");
+        }
+
+        string name = request.Name.Trim();
+        if (!PlainText.TryCount(name, out int characters) || name.Any(char.IsControl))
+        {
+            return Problem.BadField("name", "invalid", "A room's name may not hold control characters or lone surrogates.");
+        }
+
+        if (characters > settings.NameCharsMax)
+        {
+            return Problem.BadField("name", "too_long", $"A room's name has at most {settings.NameCharsMax} characters.");
+        }
+
+        RoomRecord record = await store.CreateRoomAsync(name, call.Aborted);
+        Interlocked.Increment(ref _listVersion); // Before the list is dropped: see ReadListAsync.
+        Volatile.Write(ref _list, null);
+        return Response.Json(201, ToJson(record), RestJson.Default.RoomJson).With("Location", $"/rooms/{record.Id}");
+    }
+
+    private async ValueTask<Response> ReadMessagesAsync(RestCall call)
+    {
+        if (!call.TryReadQuery("before"u8, out long? before)
+            || !call.TryReadQuery("after"u8, out long? after)
+            || !call.TryReadQuery("limit"u8, out long? limit)
+            || limit is < 1 or > HistoryLimitMax)
+        {
+            return Problem.BadParameter($"before and after must be integers from 0 on, and limit from 1 to {HistoryLimitMax}.");
+        }
+
+        if (before is not null && after is not null)
+        {
+            return Problem.BadParameter("Give before or after, not both.");
+        }
+
+        if (call.Id == 0 || await rooms.FindAsync(call.Id, call.Aborted) is not { } room)
+        {
+            return Problem.NoSuchRoom;
+        }
+
+        // A reader sees what it just heard live: in immediate order that includes what is not durable yet.
+        HistoryPage page = await log.ReadHistoryAsync(
+            room.Log,
+            before,
+            after,
+            (int)(limit ?? HistoryLimitDefault),
+            call.Aborted,
+            includesPending: settings.Delivery == DeliveryOrder.Immediate);
+        return Response.Json(
+            200, new HistoryJson([.. page.Messages.Select(ToJson)], page.HasMore, epoch), RestJson.Default.HistoryJson);
+    }
+
+    private async ValueTask<Response> SendMessageAsync(RestCall call)
+    {
+        if (!RestJson.TryRead(call.Content, RestJson.Default.SendMessageRequest, out SendMessageRequest request))
+        {
+            return Problem.BadJson;
+        }
+
+        if (string.IsNullOrEmpty(request.Content))
+        {
+            return Problem.BadField("content", "required", "A message needs content.");
+        }
+
+        if (!PlainText.TryCount(request.Content, out int characters) || request.Content.Contains('\0'))
+        {
+            return Problem.BadField("content", "invalid", "Content may not hold NUL or lone surrogates.");
+        }
+
+        if (characters > settings.ContentCharsMax)
+        {
+            return Problem.BadField("content", "too_long", $"Content has at most {settings.ContentCharsMax} characters.");
+        }
+
+        if (request.Nonce is { } nonce
+            && (!PlainText.TryCount(nonce, out characters) || characters is < 1 or > CommandParser.NonceCharactersMax || nonce.Any(char.IsControl)))
+        {
+            return Problem.BadField("nonce", "invalid", $"A nonce has 1 to {CommandParser.NonceCharactersMax} printable characters.");
+        }
+
+        CancellationToken aborted = call.Aborted;
+        TokenIdentity caller = call.Caller!;
+        (Room? room, Response? refusal) = await EnterAsync(call);
+        if (room is null)
+        {
+            return refusal!;
+        }
+
+        byte[] content = Encoding.UTF8.GetBytes(request.Content);
+        byte[] nonceUtf8 = Encoding.UTF8.GetBytes(request.Nonce ?? "");
+        var publication = new RestPublication();
+        switch (room.Offer(caller.Sender, content, nonceUtf8, publication, out long seq, out _))
+        {
+            case OfferStatus.Overloaded:
+                return Problem.Overloaded(log.RetryAfterMs);
+            case OfferStatus.Duplicate:
+                return await FindAsync(room, seq, aborted) is { } original
+                    ? Response.Json(201, ToJson(original) with { Duplicate = true }, RestJson.Default.MessageJson)
+                    : Problem.NotStored;
+        }
+
+        // Not cancelled when the client goes: the message is on its way, and its place in the room is taken.
+        RestPublication.Outcome outcome = await publication.Result;
+        return outcome switch
+        {
+            { Record: { } record } =>
+                Response.Json(201, ToJson(record) with { Duplicate = outcome.IsDuplicate }, RestJson.Default.MessageJson),
+            { ErrorCode: ErrorCode.Overloaded } => Problem.Overloaded(log.RetryAfterMs),
+            { ErrorCode: ErrorCode.UnknownUser } => Problem.UnknownUser,
+            { ErrorCode: ErrorCode.Unavailable } => Problem.StoreUnavailable,
+            _ => Problem.NotStored,
+        };
+    }
+
+    private async ValueTask<MessageRecord?> FindAsync(Room room, long seq, CancellationToken aborted)
+    {
+        HistoryPage page = await log.ReadHistoryAsync(room.Log, seq + 1, seq - 1, 1, aborted);
+        return page.Messages.Count == 1 ? page.Messages[0] : null;
+    }
+
+    private async ValueTask<Response> ListMembersAsync(RestCall call)
+    {
+        if (call.Id == 0 || await rooms.FindAsync(call.Id, call.Aborted) is null)
+        {
+            return Problem.NoSuchRoom;
+        }
+
+        IReadOnlyList<MemberRecord> members = await store.ListMembersAsync(call.Id, call.Aborted);
+        return Response.Json(
+            200,
+            members.Select(static member => new MemberJson(member.UserId, member.Username, RestJson.Timestamp(member.JoinedAt))).ToList(),
+            RestJson.Default.ListMemberJson);
+    }
+
+    private async ValueTask<Response> JoinAsync(RestCall call)
+    {
+        (_, Response? refusal) = await EnterAsync(call);
+        return refusal ?? Response.NoContent;
+    }
+
+    /// <summary>The room, which the caller has joined; or why not. Exactly one of the two is not null.</summary>
+    private async ValueTask<(Room? Room, Response? Refusal)> EnterAsync(RestCall call)
+    {
+        try
+        {
+            Room? room = call.Id == 0 ? null : await subscriptions.JoinAsync(call.Id, call.Caller!.UserId, call.Aborted);
+            return room is null ? (null, Problem.NoSuchRoom) : (room, null);
+        }
+        catch (KeyNotFoundException)
+        {
+            return (null, Problem.UnknownUser); // The token is good, and its account is not in this database.
+        }
+    }
+
+    private async ValueTask<Response> LeaveAsync(RestCall call)
+    {
+        if (call.Id == 0 || await rooms.FindAsync(call.Id, call.Aborted) is not { } room)
+        {
+            return Problem.NoSuchRoom;
+        }
+
+        await store.RemoveMemberAsync(room.Id, call.Caller!.UserId, call.Aborted);
+        room.ForgetMember(call.Caller!.UserId);
+        return Response.NoContent;
+    }
+
+    private RoomJson ToJson(RoomRecord record)
+    {
+        Room? room = rooms.FindLoaded(record.Id);
+        return new RoomJson(
+            record.Id,
+            record.Name,
+            RestJson.Timestamp(record.CreatedAt),
+            Math.Max(record.LastSeq, room?.HeadSeq ?? 0),
+            room?.MemberCount ?? 0);
+    }
+
+    private sealed record RoomList(IReadOnlyList<RoomRecord> Records, long ReadAt);
+
+    private static MessageJson ToJson(MessageRecord message) => new(
+        "message",
+        message.RoomId,
+        message.Seq,
+        message.Id,
+        message.SenderId,
+        message.SenderName,
+        Encoding.UTF8.GetString(message.Content.Span),
+        message.Nonce,
+        RestJson.Timestamp(DateTimeOffset.FromUnixTimeMilliseconds(message.CreatedAtUnixMs)),
+        message.IsTombstone,
+        false);
+}

@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Text;
+using Chat.Protocol.Http;
+using Chat.Server.Rooms;
+using Chat.Storage;
+
+namespace Chat.Server.Rest;
+
+/// <summary>What operators, tools and browsers ask for: liveness, readiness, metrics, the API's description, the web client.</summary>
+internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDirectory rooms, ServerMetrics metrics, TimeProvider time)
+{
+    /// <summary>A database that takes longer to answer one round trip is not ready.</summary>
+    private static readonly TimeSpan ReadyTimeout = TimeSpan.FromSeconds(2);
+
+    private static readonly Response OpenApi = Embedded("openapi.json", "application/json");
+    private static readonly Response WebClient = Embedded("index.html", "text/html; charset=utf-8")
+        .With("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; frame-ancestors 'none'")
+        .With("X-Content-Type-Options", "nosniff");
+
+    public IReadOnlyList<Route> Routes =>
+    [
+        new(RequestMethod.Get, "/healthz", NeedsToken: false, static _ => new(Response.Json(200, new HealthJson("ok", null, null), RestJson.Default.HealthJson))),
+        new(RequestMethod.Get, "/readyz", NeedsToken: false, GetReadyAsync),
+        new(RequestMethod.Get, "/metrics", NeedsToken: false, _ => new(GetMetrics())),
+        new(RequestMethod.Get, "/openapi.json", NeedsToken: false, static _ => new(OpenApi)),
+        new(RequestMethod.Get, "/", NeedsToken: false, static _ => new(WebClient)),
+    ];
+
+    private async ValueTask<Response> GetReadyAsync(RestCall call)
+    {
+        bool database = true;
+        try
+        {
+            await store.PingAsync(CancellationToken.None).WaitAsync(ReadyTimeout, time);
+        }
+        catch (Exception exception) when (exception is StoreUnavailableException or TimeoutException)
+        {
+            database = false;
+        }
+
+        bool isReady = database && log.IsHealthy;
+        return Response.Json(
+            isReady ? 200 : 503, new HealthJson(isReady ? "ready" : "not ready", database, log.IsHealthy), RestJson.Default.HealthJson);
+    }
+
+    private Response GetMetrics()
+    {
+        var text = new StringBuilder();
+        MessageLogStatistics statistics = log.Statistics;
+        Write(text, "chat_connections", "gauge", "Open connections.", metrics.HttpConnections.Value + metrics.WebSockets.Value);
+        Write(text, "chat_http_connections", "gauge", "Open connections that speak HTTP.", metrics.HttpConnections.Value);
+        Write(text, "chat_websockets", "gauge", "Open WebSocket sessions.", metrics.WebSockets.Value);
+        Write(text, "chat_rooms_loaded", "gauge", "Rooms in memory.", rooms.Loaded.Count());
+        Write(text, "chat_connections_accepted_total", "counter", "Connections accepted.", metrics.ConnectionsAccepted.Value);
+        Write(text, "chat_connections_refused_total", "counter", "Connections refused because there were too many.", metrics.ConnectionsRefused.Value);
+        Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
+        Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
+        Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);
+        Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
+        Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
+        Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);
+        Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Batches);
+        Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);
+        Write(text, "chat_process_working_set_bytes", "gauge", "Memory of the process.", Environment.WorkingSet);
+        Write(text, "chat_gc_collections_total", "counter", "Garbage collections of generation 0 and up.", GC.CollectionCount(0));
+        return new Response(200, Encoding.ASCII.GetBytes(text.ToString())) { ContentType = "text/plain; version=0.0.4"u8.ToArray() };
+    }
+
+    private static void Write(StringBuilder text, string name, string type, string help, long value) =>
+        text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
+
+    private static Response Embedded(string name, string contentType)
+    {
+        using Stream stream = typeof(SystemEndpoints).Assembly.GetManifestResourceStream(name)!;
+        byte[] content = new byte[stream.Length];
+        stream.ReadExactly(content);
+        return new Response(200, content) { ContentType = Encoding.ASCII.GetBytes(contentType) };
+    }
+}

@@ -1,0 +1,145 @@
+using Chat.Storage;
+
+namespace Chat.Server.Rooms;
+
+/// <summary>What a nonce says about a message.</summary>
+internal enum NonceStatus
+{
+    /// <summary>Not seen in the window: publish the message.</summary>
+    New,
+
+    /// <summary>The original has not been committed yet; the publisher is told together with the original's.</summary>
+    Pending,
+
+    /// <summary>The original is committed; acknowledge it again.</summary>
+    Committed,
+}
+
+/// <summary>
+/// The nonces of one room's recent messages, so that a message sent again is acknowledged again instead of being seen
+/// twice. Bounded by age and by count; the oldest committed ones go first.
+/// <para>Any thread. Guarded by a lock that is held for a dictionary access.</para>
+/// </summary>
+internal sealed class NonceWindow(int windowMs, int countMax)
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<(long SenderId, string Nonce), Entry> _entries = [];
+    private readonly Queue<Entry> _byAge = new();
+
+    /// <summary>
+    /// Takes the nonce for a new message, or finds its original. <paramref name="seq"/> and <paramref name="id"/> are
+    /// the original's when it is committed.
+    /// </summary>
+    public NonceStatus Begin(long senderId, string nonce, Publisher publisher, long nowMs, out long seq, out long id)
+    {
+        lock (_lock)
+        {
+            Evict(nowMs);
+            if (!_entries.TryGetValue((senderId, nonce), out Entry? entry))
+            {
+                entry = new Entry(senderId, nonce, nowMs);
+                _entries.Add((senderId, nonce), entry);
+                _byAge.Enqueue(entry);
+                seq = id = 0;
+                return NonceStatus.New;
+            }
+
+            seq = entry.Seq;
+            id = entry.Id;
+            if (entry.Seq != 0)
+            {
+                return NonceStatus.Committed;
+            }
+
+            entry.Waiting ??= [];
+            if (!entry.Waiting.Contains(publisher)) // One that sends again and again is told once.
+            {
+                entry.Waiting.Add(publisher);
+            }
+
+            return NonceStatus.Pending;
+        }
+    }
+
+    /// <summary>The message is durable. Returns who else waits for it, or null.</summary>
+    public List<Publisher>? Commit(MessageRecord record)
+    {
+        lock (_lock)
+        {
+            if (!_entries.TryGetValue((record.SenderId, record.Nonce!), out Entry? entry))
+            {
+                return null;
+            }
+
+            entry.Seq = record.Seq;
+            entry.Id = record.Id;
+            List<Publisher>? waiting = entry.Waiting;
+            entry.Waiting = null;
+            return waiting;
+        }
+    }
+
+    /// <summary>The message will never be durable: the nonce is free again. Returns who else waits for it, or null.</summary>
+    public List<Publisher>? Forget(long senderId, string nonce)
+    {
+        lock (_lock)
+        {
+            return _entries.Remove((senderId, nonce), out Entry? entry) ? entry.Waiting : null;
+        }
+    }
+
+    /// <summary>Fills the window with what the store holds, before the room serves anybody.</summary>
+    /// <param name="records">Ascending by seq.</param>
+    /// <param name="nowMs">Now, on the clock given to <see cref="Begin"/>.</param>
+    public void Warm(IEnumerable<MessageRecord> records, long nowMs)
+    {
+        lock (_lock)
+        {
+            foreach (MessageRecord record in records)
+            {
+                if (record.Nonce is { Length: > 0 } nonce)
+                {
+                    var entry = new Entry(record.SenderId, nonce, nowMs) { Seq = record.Seq, Id = record.Id };
+                    if (_entries.TryAdd((record.SenderId, nonce), entry))
+                    {
+                        _byAge.Enqueue(entry);
+                    }
+                }
+            }
+        }
+    }
+
+    private void Evict(long nowMs)
+    {
+        while (_byAge.TryPeek(out Entry? oldest)
+            && (nowMs - oldest.TakenMs > windowMs || _byAge.Count >= countMax))
+        {
+            if (oldest.Seq == 0 && _entries.TryGetValue((oldest.SenderId, oldest.Nonce), out Entry? current) && current == oldest)
+            {
+                return; // Still on its way to the store, which bounds how many of these there are.
+            }
+
+            _byAge.Dequeue();
+            if (_entries.TryGetValue((oldest.SenderId, oldest.Nonce), out current) && current == oldest)
+            {
+                _entries.Remove((oldest.SenderId, oldest.Nonce));
+            }
+        }
+    }
+
+    private sealed class Entry(long senderId, string nonce, long takenMs)
+    {
+        public long SenderId { get; } = senderId;
+
+        public string Nonce { get; } = nonce;
+
+        public long TakenMs { get; } = takenMs;
+
+        /// <summary>0 until the message is committed.</summary>
+        public long Seq { get; set; }
+
+        public long Id { get; set; }
+
+        public List<Publisher>? Waiting { get; set; }
+    }
+}

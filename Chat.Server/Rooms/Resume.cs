@@ -1,0 +1,227 @@
+using System.Buffers;
+using System.Text;
+using Chat.Protocol;
+using Chat.Protocol.Messages;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Connections;
+using Chat.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Chat.Server.Rooms;
+
+/// <summary>Where a client was when it left: the last seq it saw and the epoch of that. -1: not given.</summary>
+internal sealed record ResumePoint(long Since, long Epoch)
+{
+    public static ResumePoint None { get; } = new(-1, -1);
+}
+
+/// <summary>
+/// Lets a session into a room: welcome, then what it missed, then live events; nothing twice, nothing between. What it
+/// missed comes from the ring when the ring reaches back far enough, else from history; meanwhile live events are held.
+/// </summary>
+internal sealed partial class Resume(MessageLog log, IChatStore store, ILogger<Resume> logger)
+{
+    /// <summary>How many of the newest events a client gets that was away for too long to be given all.</summary>
+    private const int NewestEvents = 50;
+
+    /// <summary>
+    /// An event enters the ring an instant before its row enters the log. A reader that comes between the two finds
+    /// history one short of the ring and looks again; this often before it gives up.
+    /// </summary>
+    private const int ReadsMax = 200;
+
+    /// <summary>Begins. The membership is known to its session and not yet to its group. Shard thread.</summary>
+    public void Begin(Membership membership, ResumePoint point)
+    {
+        RoomMembers group = membership.Group;
+        Room room = group.Room;
+        group.Shard.FanOutAll(group);
+        group.Activate(); // When there was no member, or the fan-out made the last one leave.
+
+        if (point.Since < 0)
+        {
+            Enter(membership, group.Seq, recovered: false, rolledBackTo: null, default, default);
+        }
+        else if (point.Epoch >= 0 && point.Epoch != room.Epoch)
+        {
+            BeginRead(membership, point);
+        }
+        else if (point.Since > group.Seq)
+        {
+            Enter(membership, group.Seq, recovered: true, rolledBackTo: group.Seq, default, default);
+        }
+        else if (TryReadRing(group, point.Since, out byte[] replay))
+        {
+            Enter(membership, group.Seq, recovered: true, rolledBackTo: null, replay, default);
+        }
+        else
+        {
+            BeginRead(membership, point);
+        }
+    }
+
+    private static bool TryReadRing(RoomMembers group, long since, out byte[] replay)
+    {
+        RoomRing ring = group.Room.Ring;
+        SessionLimits limits = group.Shard.Limits;
+        replay = [];
+        if (since == group.Seq)
+        {
+            return true;
+        }
+
+        if (group.Seq - since > limits.ResumeEventsMax
+            || !ring.TryGetStartAfter(since, out long start)
+            || group.Position - start > limits.ResumeBytesMax)
+        {
+            return false;
+        }
+
+        replay = new byte[group.Position - start];
+        return ring.TryCopy(start, replay);
+    }
+
+    private static void Enter(
+        Membership membership, long seq, bool recovered, long? rolledBackTo, ReadOnlySpan<byte> replay, ReadOnlySpan<byte> held)
+    {
+        WebSocketSession session = membership.Session;
+        session.SendWelcome(membership.Group.Room, seq, recovered, rolledBackTo);
+        session.Send(replay);
+        session.Send(held);
+        membership.Group.Add(membership);
+        session.CheckBacklog();
+    }
+
+    private void BeginRead(Membership membership, ResumePoint point)
+    {
+        membership.Group.Join(membership);
+        _ = ReadAsync(membership, point, membership.Group.Seq);
+    }
+
+    /// <summary>Off the shard: reads what lies between the client and <paramref name="head"/>, and brings it back.</summary>
+    private async Task ReadAsync(Membership membership, ResumePoint point, long head)
+    {
+        Room room = membership.Group.Room;
+        try
+        {
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            long since = Math.Min(point.Since, head);
+            bool isKnownEpoch = point.Epoch <= room.Epoch;
+            if (isKnownEpoch && point.Epoch >= 0 && point.Epoch != room.Epoch)
+            {
+                since = Math.Min(since, await store.LastSeqUpToEpochAsync(room.Id, (int)point.Epoch, CancellationToken.None));
+            }
+
+            long? rolledBackTo = isKnownEpoch ? (since < point.Since ? since : null) : 0;
+            SessionLimits limits = membership.Group.Shard.Limits;
+            byte[]? replay = null;
+            if (isKnownEpoch && head - since <= limits.ResumeEventsMax)
+            {
+                replay = await ReadFramesAsync(room, since, head, limits.ResumeBytesMax);
+            }
+
+            bool recovered = replay is not null;
+            replay ??= await ReadFramesAsync(room, Math.Max(0, head - NewestEvents), head, int.MaxValue);
+            var result = new Replay(membership, head, recovered, rolledBackTo, replay!);
+            membership.Group.Shard.Post(static (_, argument) => Complete((Replay)argument!), this, result);
+        }
+        catch (Exception exception) // The edge of this task: whatever failed, the client is told and can come again.
+        {
+            ReplayFailed(logger, room.Id, exception);
+            membership.Group.Shard.Post(static (_, argument) => Fail((Membership)argument!), this, membership);
+        }
+    }
+
+    private static void Complete(Replay replay)
+    {
+        Membership membership = replay.Membership;
+        if (membership.HasLeft)
+        {
+            return;
+        }
+
+        membership.Group.Shard.FanOutAll(membership.Group);
+        if (membership.HasOverflowed)
+        {
+            Fail(membership);
+            return;
+        }
+
+        ReadOnlySpan<byte> held = membership.Group.EndJoin(membership);
+        Enter(membership, membership.Group.Seq, replay.Recovered, replay.RolledBackTo, replay.Frames, held);
+    }
+
+    private static void Fail(Membership membership)
+    {
+        if (membership.HasLeft)
+        {
+            return;
+        }
+
+        WebSocketSession session = membership.Session;
+        session.Abandon(membership);
+        if (session.DefaultRoom is not null)
+        {
+            session.Close(CloseCode.InternalError, "history is not available");
+        }
+        else
+        {
+            session.SendError(ErrorCode.Unavailable, "history is not available", membership.Group.Room.Id);
+        }
+    }
+
+    /// <summary>The framed events (since, upTo], all of them; null when they take more than <paramref name="bytesMax"/>.</summary>
+    private async Task<byte[]?> ReadFramesAsync(Room room, long since, long upTo, int bytesMax)
+    {
+        for (int reads = 0; ; reads++)
+        {
+            if (since >= upTo)
+            {
+                return [];
+            }
+
+            HistoryPage page = await log.ReadHistoryAsync(
+                room.Log, beforeSeq: upTo + 1, afterSeq: since, limit: (int)(upTo - since), CancellationToken.None);
+            IReadOnlyList<MessageRecord> messages = page.Messages;
+            if (messages.Count == upTo - since && messages[0].Seq == since + 1 && messages[^1].Seq == upTo)
+            {
+                var frames = new ArrayBufferWriter<byte>(messages.Count * 256);
+                foreach (MessageRecord message in messages)
+                {
+                    WriteFrame(frames, message);
+                    if (frames.WrittenCount > bytesMax)
+                    {
+                        return null;
+                    }
+                }
+
+                return frames.WrittenSpan.ToArray();
+            }
+
+            if (reads == ReadsMax)
+            {
+                throw new InvariantException($"history of room {room.Id} has {messages.Count} of the {upTo - since} events after {since}");
+            }
+
+            await Task.Delay(1);
+        }
+    }
+
+    private static void WriteFrame(ArrayBufferWriter<byte> frames, MessageRecord message)
+    {
+        byte[] username = Encoding.UTF8.GetBytes(message.SenderName);
+        byte[] nonce = message.Nonce is null ? [] : Encoding.UTF8.GetBytes(message.Nonce);
+        int payloadBytesMax = MessageEvent.BytesMax(username.Length, message.Content.Length, nonce.Length);
+        byte[] payload = ArrayPool<byte>.Shared.Rent(payloadBytesMax);
+        int length = MessageEvent.Write(
+            payload, message.RoomId, message.Seq, message.Id, message.SenderId, username, message.Content.Span, nonce, message.CreatedAtUnixMs);
+        Span<byte> frame = frames.GetSpan(FrameWriter.HeaderBytesMax + length);
+        frames.Advance(FrameWriter.WriteFrame(frame, Opcode.Text, payload.AsSpan(0, length)));
+        ArrayPool<byte>.Shared.Return(payload);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The replay of room {RoomId} could not be read")]
+    private static partial void ReplayFailed(ILogger logger, long roomId, Exception exception);
+
+    private sealed record Replay(Membership Membership, long Head, bool Recovered, long? RolledBackTo, byte[] Frames);
+}

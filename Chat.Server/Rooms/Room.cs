@@ -1,0 +1,350 @@
+using System.Collections.Concurrent;
+using Chat.Protocol;
+using Chat.Protocol.Messages;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Settings;
+using Chat.Storage;
+
+namespace Chat.Server.Rooms;
+
+/// <summary>
+/// One room: its order, its ring, its members by shard, and its part of the message log.
+/// In <see cref="DeliveryOrder.Immediate"/> an event is numbered by its place in the ring and fanned out at once; in
+/// <see cref="DeliveryOrder.Committed"/> it is numbered here, and enters the ring when it is durable.
+/// <para>Any thread, except what says otherwise.</para>
+/// </summary>
+internal sealed class Room
+{
+    /// <summary>A publisher waits this long for the readers of a full ring before the message is refused.</summary>
+    private const int FullRingWaitMs = 250;
+
+    [ThreadStatic]
+    private static byte[]? _scratch;
+
+    private readonly RoomServices _services;
+    private readonly RoomMembers?[] _members;
+    private readonly NonceWindow _nonces;
+    private readonly ConcurrentDictionary<long, bool> _knownMembers = new();
+    private RoomRing _ring;
+    private long _lastSeq;
+    private int _reseating;
+    private long _lastPublishedMs;
+
+    /// <param name="record">The room's row.</param>
+    /// <param name="lastSeq">Newest durable seq.</param>
+    /// <param name="services">What all rooms share.</param>
+    /// <param name="recent">The newest messages, ascending, from which the nonce window is warmed.</param>
+    public Room(RoomRecord record, long lastSeq, RoomServices services, IReadOnlyList<MessageRecord> recent)
+    {
+        Id = record.Id;
+        Name = record.Name;
+        CreatedAt = record.CreatedAt;
+        _services = services;
+        _lastSeq = lastSeq;
+        _members = new RoomMembers?[services.ShardCount];
+        _ring = new RoomRing(0, lastSeq, 0, _members);
+        _nonces = new NonceWindow(services.NonceWindowMs, services.NoncesPerRoomMax);
+        _nonces.Warm(recent, services.NowMs);
+        Log = services.Log.OpenRoom(record.Id, lastSeq);
+    }
+
+    public long Id { get; }
+
+    public string Name { get; }
+
+    public DateTimeOffset CreatedAt { get; }
+
+    public RoomLog Log { get; }
+
+    public RoomRing Ring => Volatile.Read(ref _ring);
+
+    public int Epoch => _services.Epoch;
+
+    /// <summary>Seq of the newest event that members have been or are being sent.</summary>
+    public long HeadSeq => Ring.HeadSeq;
+
+    public int MemberCount
+    {
+        get
+        {
+            int count = 0;
+            foreach (RoomMembers? group in _members)
+            {
+                count += group?.Count ?? 0;
+            }
+
+            return count;
+        }
+    }
+
+    /// <summary>The user is a member according to the store, as this server has seen. Saves the store a look at every connect.</summary>
+    public bool IsKnownMember(long userId) => _knownMembers.ContainsKey(userId);
+
+    public void RememberMember(long userId) => _knownMembers.TryAdd(userId, true);
+
+    public void ForgetMember(long userId) => _knownMembers.TryRemove(userId, out _);
+
+    /// <summary>The members on one shard. Only that shard's thread.</summary>
+    public RoomMembers MembersOn(Shard shard)
+    {
+        RoomMembers? group = _members[shard.Index];
+        if (group is null)
+        {
+            group = new RoomMembers(this, shard);
+            Volatile.Write(ref _members[shard.Index], group);
+        }
+
+        return group;
+    }
+
+    /// <summary>
+    /// Offers one message. The content has been validated; it is copied. On <see cref="OfferStatus.Accepted"/> and
+    /// <see cref="OfferStatus.Pending"/> the publisher hears of the commit, possibly before this returns.
+    /// </summary>
+    /// <param name="sender">Who sends it.</param>
+    /// <param name="content">UTF-8.</param>
+    /// <param name="nonce">UTF-8; empty for none.</param>
+    /// <param name="publisher">Who is told.</param>
+    /// <param name="seq">For <see cref="OfferStatus.Duplicate"/>: the original's.</param>
+    /// <param name="id">For <see cref="OfferStatus.Duplicate"/>: the original's.</param>
+    public OfferStatus Offer(
+        Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, Publisher publisher, out long seq, out long id)
+    {
+        seq = id = 0;
+        // The log's place first: after this nothing may fail, or the room's numbers would have a hole.
+        if (!_services.Log.TryReserve(content.Length))
+        {
+            return OfferStatus.Overloaded;
+        }
+
+        string? nonceText = nonce.IsEmpty ? null : System.Text.Encoding.UTF8.GetString(nonce);
+        if (nonceText is not null)
+        {
+            switch (_nonces.Begin(sender.UserId, nonceText, publisher, _services.NowMs, out seq, out id))
+            {
+                case NonceStatus.Committed:
+                    _services.Log.Release(content.Length);
+                    return OfferStatus.Duplicate;
+                case NonceStatus.Pending:
+                    _services.Log.Release(content.Length);
+                    return OfferStatus.Pending;
+            }
+        }
+
+        id = _services.Log.NextMessageId();
+        long createdAtUnixMs = _services.UtcNowUnixMs;
+        if (_services.Order == DeliveryOrder.Committed)
+        {
+            seq = Interlocked.Increment(ref _lastSeq);
+        }
+        else if (!TryPublish(id, sender.UserId, sender.UsernameUtf8, content, nonce, createdAtUnixMs, FullRingWaitMs, out seq))
+        {
+            _services.Log.Release(content.Length);
+            if (nonceText is not null)
+            {
+                Refuse(_nonces.Forget(sender.UserId, nonceText), nonceText, ErrorCode.Overloaded);
+            }
+
+            return OfferStatus.Overloaded;
+        }
+
+        _services.Log.Append(Log, new MessageRecord
+        {
+            Id = id,
+            RoomId = Id,
+            Seq = seq,
+            Epoch = _services.Epoch,
+            SenderId = sender.UserId,
+            SenderName = sender.Username,
+            Nonce = nonceText,
+            Content = content.ToArray(),
+            CreatedAtUnixMs = createdAtUnixMs,
+            Origin = publisher,
+        });
+        return OfferStatus.Accepted;
+    }
+
+    /// <summary>A message of this room is durable. The log's thread, in the room's order.</summary>
+    public void Committed(MessageRecord record)
+    {
+        if (_services.Order == DeliveryOrder.Committed)
+        {
+            byte[] nonce = record.Nonce is null ? [] : System.Text.Encoding.UTF8.GetBytes(record.Nonce);
+            byte[] username = System.Text.Encoding.UTF8.GetBytes(record.SenderName);
+            // Durable and numbered: it has to reach the members, so this waits for the readers as long as it takes.
+            PublishTombstones(record.Seq);
+            bool published = TryPublish(
+                record.Id, record.SenderId, username, record.Content.Span, nonce, record.CreatedAtUnixMs, Timeout.Infinite, out long seq);
+            Invariant.Require(published && seq == record.Seq);
+        }
+
+        (record.Origin as Publisher)?.Committed(record, isDuplicate: false);
+        if (record.Nonce is not null && _nonces.Commit(record) is { } waiting)
+        {
+            foreach (Publisher publisher in waiting)
+            {
+                publisher.Committed(record, isDuplicate: true);
+            }
+        }
+    }
+
+    /// <summary>
+    /// A message of this room can never be stored; its seq keeps its place as a tombstone. The log's thread, after the
+    /// batch that it was in: a message with a higher seq may have been told of as committed before.
+    /// </summary>
+    public void Failed(MessageRecord record, string code)
+    {
+        (record.Origin as Publisher)?.Failed(Id, record.Nonce, code);
+        if (record.Nonce is not null)
+        {
+            Refuse(_nonces.Forget(record.SenderId, record.Nonce), record.Nonce, code);
+        }
+    }
+
+    /// <summary>Gives the ring's memory back when the room has been quiet. Any thread, now and then.</summary>
+    public void ShrinkIfIdle(long nowMs, int idleMs)
+    {
+        if (Ring.Capacity > 0 && nowMs - Volatile.Read(ref _lastPublishedMs) > idleMs)
+        {
+            Reseat(0);
+        }
+    }
+
+    /// <summary>
+    /// In committed order: the seqs before <paramref name="seq"/> that never came are tombstones in the store, and members
+    /// get what history shows for them, so that their numbers have no hole either. The log's thread.
+    /// </summary>
+    private void PublishTombstones(long seq)
+    {
+        while (HeadSeq + 1 < seq)
+        {
+            bool published = TryPublish(0, 0, default, default, default, _services.UtcNowUnixMs, Timeout.Infinite, out _);
+            Invariant.Require(published);
+        }
+    }
+
+    private bool TryPublish(
+        long id,
+        long senderId,
+        ReadOnlySpan<byte> username,
+        ReadOnlySpan<byte> content,
+        ReadOnlySpan<byte> nonce,
+        long createdAtUnixMs,
+        int waitMs,
+        out long seq)
+    {
+        int scratchBytes = MessageEvent.PrefixBytesMax
+            + MessageEvent.SuffixBytesMax(username.Length, content.Length, nonce.Length);
+        byte[] scratch = _scratch is { } kept && kept.Length >= scratchBytes ? kept : _scratch = new byte[Math.Max(4096, scratchBytes)];
+        int prefixLength = MessageEvent.WritePrefix(scratch, Id);
+        int suffixLength = MessageEvent.WriteSuffix(
+            scratch.AsSpan(prefixLength), id, senderId, username, content, nonce, createdAtUnixMs);
+        ReadOnlySpan<byte> prefix = scratch.AsSpan(0, prefixLength);
+        ReadOnlySpan<byte> suffix = scratch.AsSpan(prefixLength, suffixLength);
+
+        PublishStatus status = Ring.TryPublish(prefix, suffix, out seq);
+        if (status != PublishStatus.Published && !PublishAfterWait(prefix, suffix, waitMs, out seq))
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _lastPublishedMs, _services.NowMs);
+        foreach (RoomMembers? group in _members)
+        {
+            // The commit's barrier stands between the event and this look: either we see the members, or the shard that
+            // is adding the first one sees the event (RoomMembers.Activate).
+            if (group is not null && group.IsActive)
+            {
+                group.Shard.MarkDirty(group);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The ring is full, or being replaced: let it grow, help our own shard's members along, wait for the others.</summary>
+    private bool PublishAfterWait(ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> suffix, int waitMs, out long seq)
+    {
+        int eventBytes = FrameWriter.HeaderBytesMax + prefix.Length + MessageEvent.SeqBytesMax + suffix.Length;
+        Invariant.Require(eventBytes <= _services.RingBytesMax); // SettingRelations: it would wait for room that cannot be.
+        long deadline = waitMs == Timeout.Infinite ? long.MaxValue : _services.NowMs + waitMs;
+        var spin = new SpinWait();
+        while (true)
+        {
+            RoomRing ring = Ring;
+            PublishStatus status = ring.TryPublish(prefix, suffix, out seq);
+            if (status == PublishStatus.Published)
+            {
+                return true;
+            }
+
+            if (status == PublishStatus.Full)
+            {
+                int wanted = Math.Max(Math.Max(_services.RingBytesMin, ring.Capacity * 2), (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)eventBytes));
+                if (wanted <= _services.RingBytesMax)
+                {
+                    Reseat(wanted);
+                    continue;
+                }
+
+                HelpReaders();
+                if (_services.NowMs > deadline)
+                {
+                    return false;
+                }
+            }
+
+            spin.SpinOnce();
+        }
+    }
+
+    /// <summary>Moves the cursors that this thread can move.</summary>
+    private void HelpReaders()
+    {
+        foreach (RoomMembers? group in _members)
+        {
+            if (group is null || !group.IsActive)
+            {
+                continue;
+            }
+
+            if (group.Shard.IsCurrent)
+            {
+                group.Shard.FanOutAll(group); // A shard that waited for its own cursor would wait forever.
+            }
+            else
+            {
+                group.Shard.TryRunTurn();
+            }
+        }
+    }
+
+    private void Reseat(int capacity)
+    {
+        if (Interlocked.CompareExchange(ref _reseating, 1, 0) != 0)
+        {
+            return; // Somebody is at it; the callers look again.
+        }
+
+        try
+        {
+            RoomRing ring = _ring;
+            if (capacity == 0 || capacity > ring.Capacity)
+            {
+                Volatile.Write(ref _ring, ring.Reseat(capacity));
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref _reseating, 0);
+        }
+    }
+
+    private void Refuse(List<Publisher>? waiting, string nonce, string code)
+    {
+        foreach (Publisher publisher in waiting ?? [])
+        {
+            publisher.Failed(Id, nonce, code);
+        }
+    }
+}

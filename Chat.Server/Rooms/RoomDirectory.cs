@@ -1,0 +1,90 @@
+using System.Collections.Concurrent;
+using Chat.Storage;
+
+namespace Chat.Server.Rooms;
+
+/// <summary>
+/// The rooms of this server. A room is read from the store when somebody first asks for it and kept; concurrent askers
+/// share one read. Any thread; never from a shard's thread, because loading awaits the database.
+/// </summary>
+internal sealed class RoomDirectory(IChatStore store, RoomServices services)
+{
+    /// <summary>Newest messages read to warm the nonce window: more than a sender has unacknowledged when a server dies.</summary>
+    private const int WarmMessages = 200;
+
+    private readonly ConcurrentDictionary<long, Lazy<Task<Room?>>> _rooms = new();
+
+    /// <summary>The room if it has been loaded. Does not wait.</summary>
+    public Room? FindLoaded(long roomId) =>
+        _rooms.TryGetValue(roomId, out Lazy<Task<Room?>>? entry) && entry.IsValueCreated && entry.Value.IsCompletedSuccessfully
+            ? entry.Value.Result
+            : null;
+
+    /// <summary>The room, or null when there is none.</summary>
+    /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
+    public async ValueTask<Room?> FindAsync(long roomId, CancellationToken cancellationToken)
+    {
+        Lazy<Task<Room?>> entry = _rooms.GetOrAdd(roomId, id => new Lazy<Task<Room?>>(() => LoadAsync(id)));
+        try
+        {
+            Room? room = await entry.Value.WaitAsync(cancellationToken);
+            if (room is null)
+            {
+                _rooms.TryRemove(KeyValuePair.Create(roomId, entry)); // Unknown ids are a stranger's choice: keep none.
+            }
+
+            return room;
+        }
+        catch (Exception) when (entry.Value.IsFaulted || entry.Value.IsCanceled)
+        {
+            _rooms.TryRemove(KeyValuePair.Create(roomId, entry)); // The next asker tries again.
+            throw;
+        }
+    }
+
+    /// <summary>Loaded rooms, in no order.</summary>
+    public IEnumerable<Room> Loaded
+    {
+        get
+        {
+            foreach (KeyValuePair<long, Lazy<Task<Room?>>> entry in _rooms)
+            {
+                if (FindLoaded(entry.Key) is { } room)
+                {
+                    yield return room;
+                }
+            }
+        }
+    }
+
+    /// <summary>The message log's word that a batch is durable. The log's thread.</summary>
+    public void Committed(ReadOnlyMemory<MessageRecord> batch)
+    {
+        foreach (MessageRecord record in batch.Span)
+        {
+            FindLoaded(record.RoomId)!.Committed(record);
+        }
+    }
+
+    /// <summary>The message log's word that it gives one message up. The log's thread.</summary>
+    public void Failed(MessageRecord record, AppendFailure failure) => FindLoaded(record.RoomId)!.Failed(record, failure switch
+    {
+        AppendFailure.UnknownSender => ErrorCode.UnknownUser,
+        AppendFailure.InvalidRow or AppendFailure.UnknownRoom => ErrorCode.NotStored,
+        _ => ErrorCode.Unavailable, // The server stops; whether the message is durable is not known, and sending it again finds out.
+    });
+
+    private async Task<Room?> LoadAsync(long roomId)
+    {
+        RoomRecord? record = await store.FindRoomAsync(roomId, CancellationToken.None);
+        if (record is null)
+        {
+            return null;
+        }
+
+        long lastSeq = await store.LastSeqAsync(roomId, CancellationToken.None);
+        IReadOnlyList<MessageRecord> recent =
+            await store.ReadMessagesAsync(roomId, beforeSeq: null, afterSeq: null, WarmMessages, CancellationToken.None);
+        return new Room(record, lastSeq, services, recent);
+    }
+}

@@ -1,0 +1,211 @@
+using System.Buffers;
+using Chat.Protocol;
+using Chat.Server.Connections;
+
+namespace Chat.Server.Rooms;
+
+/// <summary>One session in one room. Owned by the session's shard.</summary>
+internal sealed class Membership(WebSocketSession session, RoomMembers group)
+{
+    public WebSocketSession Session { get; } = session;
+
+    public RoomMembers Group { get; } = group;
+
+    /// <summary>Where it stands in the group's list; -1 while it is not in it.</summary>
+    public int Index { get; set; } = -1;
+
+    /// <summary>What became live since it asked to join, while its replay is being read; null before and after.</summary>
+    public ArrayBufferWriter<byte>? Held { get; set; }
+
+    /// <summary>More became live meanwhile than may be kept for one member; nothing is held any more.</summary>
+    public bool HasOverflowed { get; set; }
+
+    /// <summary>The session left the room: what a pending replay brings is dropped.</summary>
+    public bool HasLeft { get; set; }
+}
+
+/// <summary>
+/// The members of one room whose sessions belong to one shard, with the one cursor that all of them share: fan-out
+/// gives each the same range. Everything but the dirty mark is touched only by the shard's thread.
+/// </summary>
+internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
+{
+    private Membership[] _members = [];
+    private List<Membership>? _joining;
+    private int _dirty;
+
+    public Room Room { get; } = room;
+
+    public Shard Shard { get; } = shard;
+
+    public int Count { get; private set; }
+
+    /// <summary>
+    /// A delivery is not carried out yet, so that its bytes are still needed and the cursor stays before them, even when
+    /// the last member leaves. Set by the shard, ended by <see cref="Arrive"/>.
+    /// </summary>
+    public bool IsDelivering { get; set; }
+
+    /// <summary>
+    /// The ring whose bytes are being delivered: a queued send knows them by their address only, and a room that grows
+    /// meanwhile drops its old ring. Set by the shard, ended by <see cref="Arrive"/>.
+    /// </summary>
+    public RoomRing? Delivered { get; set; }
+
+    public Membership this[int index] => _members[index];
+
+    /// <summary>True for the caller that has to tell the shard: the mark was not set. Any thread.</summary>
+    public bool TryMarkDirty() => Volatile.Read(ref _dirty) == 0 && Interlocked.Exchange(ref _dirty, 1) == 0;
+
+    /// <summary>
+    /// Takes the mark off before the ring is read. The full barrier orders the two: without it the ring could be read
+    /// first, a producer could commit and find the mark still set, and its event would wait for the next one.
+    /// </summary>
+    public void ClearDirty() => Interlocked.Exchange(ref _dirty, 0);
+
+    /// <summary>
+    /// Appends a member. The shard has fanned out what was pending, so the newcomer starts at a frame boundary.
+    /// The first one makes the cursor gate the producers.
+    /// </summary>
+    public void Add(Membership membership)
+    {
+        Invariant.Require(membership.Index < 0 && membership.Group == this);
+        if (Count == _members.Length)
+        {
+            Array.Resize(ref _members, Math.Max(4, Count * 2));
+        }
+
+        membership.Index = Count;
+        _members[Count++] = membership;
+    }
+
+    /// <summary>
+    /// Starts to hold back what becomes live for a member whose replay is being read: nothing overtakes the replay, and
+    /// nothing falls between the two. The cursor gates the producers from now on.
+    /// </summary>
+    public void Join(Membership membership)
+    {
+        Invariant.Require(IsActive && membership.Held is null);
+        membership.Held = new ArrayBufferWriter<byte>();
+        (_joining ??= []).Add(membership);
+    }
+
+    /// <summary>Ends the holding back, and gives what was held. <see cref="Add"/> comes next.</summary>
+    public ReadOnlySpan<byte> EndJoin(Membership membership)
+    {
+        Invariant.Require(_joining!.Remove(membership));
+        ReadOnlySpan<byte> held = membership.Held!.WrittenSpan;
+        membership.Held = null;
+        return held;
+    }
+
+    /// <summary>
+    /// Gives a live range to those whose replay is being read. As much as any member may have waiting, and no more: the
+    /// replay waits for the database, which can take longer than the room takes to fill the memory.
+    /// </summary>
+    public void Hold(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
+    {
+        if (_joining is null)
+        {
+            return;
+        }
+
+        foreach (Membership membership in _joining)
+        {
+            if (membership.HasOverflowed)
+            {
+                continue;
+            }
+
+            if (membership.Held!.WrittenCount + first.Length + second.Length > Shard.Limits.BacklogBytesMax)
+            {
+                membership.HasOverflowed = true;
+                membership.Held = new ArrayBufferWriter<byte>(); // Still joining: the cursor stays, the memory goes.
+                continue;
+            }
+
+            membership.Held.Write(first);
+            membership.Held.Write(second);
+        }
+    }
+
+    /// <summary>Takes a member out, wherever it stands.</summary>
+    public void Leave(Membership membership)
+    {
+        if (membership.Held is not null)
+        {
+            EndJoin(membership);
+        }
+
+        if (membership.Index >= 0)
+        {
+            Remove(membership);
+        }
+
+        DeactivateIfEmpty();
+    }
+
+    /// <summary>
+    /// Moves the cursor behind what has been delivered; only now may the cursor of a group that became empty meanwhile
+    /// let the producers have those bytes.
+    /// </summary>
+    public void Arrive(long seq, long position)
+    {
+        IsDelivering = false;
+        Delivered = null;
+        if (IsActive)
+        {
+            MoveTo(seq, position);
+            DeactivateIfEmpty();
+        }
+    }
+
+    private void DeactivateIfEmpty()
+    {
+        if (!IsDelivering && Count == 0 && (_joining is null || _joining.Count == 0))
+        {
+            _members = [];
+            _joining = null;
+            Deactivate();
+        }
+    }
+
+    /// <summary>Removes a member by moving the last one into its place.</summary>
+    private void Remove(Membership membership)
+    {
+        int index = membership.Index;
+        Invariant.Require(index >= 0 && index < Count && _members[index] == membership);
+        Membership last = _members[--Count];
+        _members[Count] = null!;
+        if (last != membership)
+        {
+            _members[index] = last;
+            last.Index = index;
+        }
+
+        membership.Index = -1;
+        if (Count > 0 && Count <= _members.Length / 4)
+        {
+            Array.Resize(ref _members, _members.Length / 2);
+        }
+    }
+
+    /// <summary>
+    /// Makes the cursor gate the producers, from the head on. A producer that looked at the cursors before it could see
+    /// ours may overwrite what lies before the head it saw. So: show the cursor, then a full barrier, then look at the
+    /// head again: whoever missed our cursor looked before the barrier, at a head no later than this one.
+    /// </summary>
+    public void Activate()
+    {
+        if (IsActive)
+        {
+            return;
+        }
+
+        Room.Ring.GetHead(out long seq, out long position);
+        MoveTo(seq, position);
+        Interlocked.MemoryBarrier();
+        Room.Ring.GetHead(out seq, out position);
+        MoveTo(seq, position);
+    }
+}

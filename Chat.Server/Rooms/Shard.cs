@@ -1,0 +1,293 @@
+using System.Collections.Concurrent;
+using Chat.Protocol;
+using Chat.Server.Connections;
+
+namespace Chat.Server.Rooms;
+
+/// <summary>A piece of work for a shard: a static function and its arguments, so that posting allocates nothing.</summary>
+internal readonly record struct ShardWork(Action<object, object?> Run, object Target, object? Argument);
+
+/// <summary>
+/// Owns a set of sessions: whatever is sent to them, and their place in rooms, is touched by one thread at a time, so
+/// none of it needs a lock. Other threads post work or mark a room dirty. What differs between the ways out (pipes of
+/// any connection, or the kernel's sockets) is how the shard is woken and how a range of a ring reaches the members.
+/// <para>Turn: posted work, dirty rooms, then one flush of every connection that was written to outside a fan-out.</para>
+/// </summary>
+internal abstract class Shard
+{
+    /// <summary>
+    /// Bytes of one room sent in one turn: enough for some 250 messages a send (the cost of a send hardly grows up to
+    /// there), little enough that a room in full flow lets the others of its shard have their turn.
+    /// </summary>
+    private const int FanOutBytesMax = 64 * 1024;
+
+    [ThreadStatic]
+    private static Shard? _current;
+
+    private readonly ConcurrentQueue<ShardWork> _posted = new();
+    private readonly ConcurrentQueue<RoomMembers> _dirtyRooms = new();
+    private readonly List<Outlet> _unflushed = [];
+    private WebSocketSession?[] _sessions = [];
+    private int _sleeping = 1;
+
+    /// <param name="index">Its place among all shards of the server, from 0.</param>
+    /// <param name="limits">Limits that the shard enforces on its sessions.</param>
+    /// <param name="time">Clock for deadlines.</param>
+    protected Shard(int index, SessionLimits limits, TimeProvider time)
+    {
+        Index = index;
+        Limits = limits;
+        Time = time;
+    }
+
+    public int Index { get; }
+
+    public SessionLimits Limits { get; }
+
+    public TimeProvider Time { get; }
+
+    public int SessionCount { get; private set; }
+
+    /// <summary>The calling thread is running a turn of this shard.</summary>
+    public bool IsCurrent => _current == this;
+
+    /// <summary>Milliseconds of a clock that never steps. Any thread.</summary>
+    public long NowMs => Time.GetTimestamp() / (Time.TimestampFrequency / 1000);
+
+    /// <summary>Runs work in a later turn. Any thread.</summary>
+    public void Post(Action<object, object?> run, object target, object? argument = null)
+    {
+        _posted.Enqueue(new ShardWork(run, target, argument));
+        WakeIfSleeping();
+    }
+
+    /// <summary>Asks for a fan-out of a room's new events. Any thread; after the event was committed to the ring.</summary>
+    public void MarkDirty(RoomMembers group)
+    {
+        if (group.TryMarkDirty())
+        {
+            _dirtyRooms.Enqueue(group);
+            WakeIfSleeping();
+        }
+    }
+
+    /// <summary>
+    /// Sends to its members here what a room has published by now. Not what comes meanwhile: publishers that keep up with
+    /// the fan-out would keep the shard in this loop and away from its other rooms. Afterwards the group's cursor is at the
+    /// end of what was sent, so that a newcomer starts at a frame boundary. Shard thread.
+    /// </summary>
+    public void FanOutAll(RoomMembers group)
+    {
+        long head = group.Room.HeadSeq;
+        bool isBehind;
+        do
+        {
+            isBehind = FanOut(group);
+            Settle();
+        }
+        while (isBehind && group.Seq < head);
+
+        if (isBehind)
+        {
+            MarkDirty(group); // A fan-out takes the mark off, also when it leaves something.
+        }
+    }
+
+    /// <summary>Notes that an outlet holds bytes which the end of this turn has to flush. Shard thread.</summary>
+    public void FlushLater(Outlet outlet)
+    {
+        Invariant.Require(IsCurrent);
+        if (!outlet.IsFlushPending)
+        {
+            outlet.IsFlushPending = true;
+            _unflushed.Add(outlet);
+        }
+    }
+
+    public void Add(WebSocketSession session)
+    {
+        Invariant.Require(IsCurrent && session.ShardIndex < 0);
+        if (SessionCount == _sessions.Length)
+        {
+            Array.Resize(ref _sessions, Math.Max(16, SessionCount * 2));
+        }
+
+        session.ShardIndex = SessionCount;
+        _sessions[SessionCount++] = session;
+    }
+
+    public void Remove(WebSocketSession session)
+    {
+        Invariant.Require(IsCurrent && _sessions[session.ShardIndex] == session);
+        WebSocketSession last = _sessions[--SessionCount]!;
+        _sessions[session.ShardIndex] = last;
+        last.ShardIndex = session.ShardIndex;
+        _sessions[SessionCount] = null;
+        session.ShardIndex = -1;
+    }
+
+    /// <summary>Looks at every session's deadlines; called about once a second. Any thread.</summary>
+    public void PostSweep() => Post(static (shard, _) => ((Shard)shard).Sweep(), this);
+
+    /// <summary>Closes every session, with its own close handshake. Any thread.</summary>
+    public void PostCloseAll(ushort code, string reason) =>
+        Post(static (shard, argument) => ((Shard)shard).CloseAll((CloseAllRequest)argument!), this, new CloseAllRequest(code, reason));
+
+    /// <summary>
+    /// Runs one turn on the calling thread, if the shard was woken and no thread has come to run it yet. For a publisher
+    /// that waits for this shard's cursor: when publishers hold all threads, nobody else would come. Any thread, but not
+    /// from within a turn of this shard. A shard with a thread of its own needs no help.
+    /// </summary>
+    public virtual bool TryRunTurn() => false;
+
+    /// <summary>Makes a sleeping shard run. Any thread, once per sleep.</summary>
+    protected abstract void Wake();
+
+    /// <summary>
+    /// Gives one range of a ring (two spans at the wrap) to every member of a group, and moves the group's cursor to its
+    /// end once the bytes are not needed any more: here, or at the next <see cref="Settle"/>. Members may close, and so
+    /// leave, meanwhile.
+    /// </summary>
+    protected virtual void Deliver(
+        RoomMembers group, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, long seq, long position)
+    {
+        for (int i = group.Count - 1; i >= 0; i--) // Downwards: a member that leaves is replaced by one already served.
+        {
+            WebSocketSession session = group[i].Session;
+            Outlet outlet = session.Outlet;
+            outlet.Write(first);
+            outlet.Write(second);
+            outlet.Flush();
+            session.CheckBacklog();
+        }
+
+        Arrive(group, seq, position);
+    }
+
+    /// <summary>Carries out what a way out has only queued. Afterwards every cursor is where its deliveries ended.</summary>
+    protected virtual void Settle()
+    {
+    }
+
+    /// <summary>Moves a group's cursor behind what has been delivered.</summary>
+    protected static void Arrive(RoomMembers group, long seq, long position) => group.Arrive(seq, position);
+
+    /// <summary>For a shard that has a thread of its own: all that happens there counts as its turn.</summary>
+    protected void BindToThread() => _current = this;
+
+    /// <summary>One turn. True when something was done.</summary>
+    protected bool RunTurn()
+    {
+        Shard? outer = _current;
+        _current = this;
+        try
+        {
+            bool worked = false;
+            // What is posted meanwhile waits for the next turn: a stream of posts must not starve the rooms.
+            for (int left = _posted.Count; left > 0 && _posted.TryDequeue(out ShardWork work); left--)
+            {
+                work.Run(work.Target, work.Argument);
+                worked = true;
+            }
+
+            for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
+            {
+                if (FanOut(group))
+                {
+                    MarkDirty(group);
+                }
+
+                worked = true;
+            }
+
+            for (int i = 0; i < _unflushed.Count; i++) // By index: a flush that fails may have a session say its last words.
+            {
+                Outlet outlet = _unflushed[i];
+                outlet.IsFlushPending = false;
+                outlet.Flush();
+            }
+
+            _unflushed.Clear();
+            Settle();
+            return worked;
+        }
+        finally
+        {
+            _current = outer;
+        }
+    }
+
+    /// <summary>
+    /// True when the shard may go to sleep: it has said so, and there was still nothing to do. The barrier pairs with
+    /// the one in <see cref="WakeIfSleeping"/>: either the poster sees us asleep, or we see its work.
+    /// </summary>
+    protected bool TrySleep()
+    {
+        Volatile.Write(ref _sleeping, 1);
+        Interlocked.MemoryBarrier();
+        bool hasWork = !_posted.IsEmpty || !_dirtyRooms.IsEmpty;
+        // When a poster has taken the mark meanwhile, its wake-up is on the way and brings the next turn.
+        return !hasWork || Interlocked.Exchange(ref _sleeping, 0) == 0;
+    }
+
+    /// <summary>The shard was woken by something else than <see cref="Wake"/> (a socket): posters need not wake it.</summary>
+    protected void SetAwake() => Volatile.Write(ref _sleeping, 0);
+
+    private void WakeIfSleeping()
+    {
+        // The work before the look: see TrySleep.
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _sleeping) == 1 && Interlocked.Exchange(ref _sleeping, 0) == 1)
+        {
+            Wake();
+        }
+    }
+
+    /// <summary>True when there is more to send than one turn sends.</summary>
+    private bool FanOut(RoomMembers group)
+    {
+        group.ClearDirty();
+        if (!group.IsActive)
+        {
+            return false;
+        }
+
+        if (group.IsDelivering)
+        {
+            Settle();
+        }
+
+        RoomRing ring = group.Room.Ring;
+        if (!ring.Published(group, FanOutBytesMax, out long seq, out long position))
+        {
+            return false;
+        }
+
+        Invariant.Require(seq > group.Seq && position > group.Position);
+        ring.Range(group.Position, position, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
+        group.Hold(first, second);
+        group.IsDelivering = true;
+        group.Delivered = ring;
+        Deliver(group, first, second, seq, position);
+        return group.IsActive && ring.HeadSeq > seq;
+    }
+
+    private void Sweep()
+    {
+        long nowMs = NowMs;
+        for (int i = SessionCount - 1; i >= 0; i--)
+        {
+            _sessions[i]!.Sweep(nowMs);
+        }
+    }
+
+    private void CloseAll(CloseAllRequest request)
+    {
+        for (int i = SessionCount - 1; i >= 0; i--)
+        {
+            _sessions[i]!.Close(request.Code, request.Reason);
+        }
+    }
+
+    private sealed record CloseAllRequest(ushort Code, string Reason);
+}

@@ -1,0 +1,42 @@
+namespace Chat.Server;
+
+/// <summary>A number that only grows. Any thread.</summary>
+internal sealed class Counter
+{
+    private long _value;
+
+    public long Value => Volatile.Read(ref _value);
+
+    public void Add(long count = 1) => Interlocked.Add(ref _value, count);
+}
+
+/// <summary>A number that goes up and down. Any thread.</summary>
+internal sealed class Gauge
+{
+    private long _value;
+
+    public long Value => Volatile.Read(ref _value);
+
+    public long Increment() => Interlocked.Increment(ref _value);
+
+    public long Decrement() => Interlocked.Decrement(ref _value);
+}
+
+/// <summary>What the server counts about itself, beside what the message log and the rooms know. Shown by <c>GET /metrics</c>.</summary>
+internal sealed class ServerMetrics
+{
+    /// <summary>Connections that speak HTTP now; one that was upgraded counts among the sessions instead.</summary>
+    public Gauge HttpConnections { get; } = new();
+
+    public Gauge WebSockets { get; } = new();
+
+    public Counter ConnectionsAccepted { get; } = new();
+
+    public Counter ConnectionsRefused { get; } = new();
+
+    public Counter Requests { get; } = new();
+
+    public Counter ProtocolErrors { get; } = new();
+
+    public Counter SlowConsumers { get; } = new();
+}

@@ -1,0 +1,177 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Text;
+using Chat.Server.Rooms;
+using Microsoft.Extensions.Logging;
+using static Chat.Server.Settings.Setting;
+
+namespace Chat.Server.Settings;
+
+/// <summary>
+/// Every setting, in the order in which help and <c>.env.example</c> show them. To add one: a field here, a member of
+/// <see cref="ServerSettings"/>, and the generated <c>.env.example</c>.
+/// </summary>
+internal static class SettingTable
+{
+    private const int Kib = 1024;
+    private const int Mib = 1024 * Kib;
+    private const int HourMs = 3_600_000;
+
+    // Where it listens and keeps its data.
+    public static readonly Setting<string> Host = Text("HOST", "localhost", "name",
+        "localhost, an IP address (0.0.0.0 or :: for every interface) or a host name",
+        "Address to listen on; localhost so that nothing is exposed before it is meant to be.",
+        static text => IPAddress.TryParse(text, out _) || Uri.CheckHostName(text) != UriHostNameType.Unknown);
+    public static readonly Setting<int> Port = Integer("PORT", 3000, 0, 65535, "port",
+        "Port to listen on; 0 takes any free one, for tests.");
+    public static readonly Setting<string> DataDir = Text("DATA_DIR", "./data", "path", "a folder path",
+        "Folder of the SQLite file and the signing key; made at the first start.", IsPath);
+    public static readonly Setting<string> DatabaseUrl = Text("DATABASE_URL", "", "url",
+        "postgres://user:password@host:port/database, postgresql://... or an Npgsql connection string (Host=...)",
+        "PostgreSQL to use; empty keeps messages in SQLite in DATA_DIR, which needs no setup.", IsDatabase, isSecret: true);
+    public static readonly Setting<string> RedisUrl = Text("REDIS_URL", "", "url",
+        "no value: this version runs as a single node and has no broker",
+        "Reserved for several nodes; leave it empty.", static _ => false, isSecret: true);
+    public static readonly Setting<string> TlsCertFile = Text("TLS_CERT_FILE", "", "path", "a path to a PEM file",
+        "Certificate chain for HTTPS; empty serves plain HTTP, for use behind a proxy that ends TLS.", IsPath);
+    public static readonly Setting<string> TlsKeyFile = Text("TLS_KEY_FILE", "", "path", "a path to a PEM file",
+        "Private key of TLS_CERT_FILE; both or neither.", IsPath);
+    public static readonly Setting<TransportKind> Transport = Choice("TRANSPORT", TransportKind.Auto,
+        "How bytes reach the sockets: sockets (any system, TLS) or shards (Linux: a thread for each core that owns its connections); auto takes shards where it can.");
+    public static readonly Setting<EngineKind> Engine = Choice("ENGINE", EngineKind.Auto,
+        "How shards send: send (a system call for each socket) or uring (one for all, through io_uring); auto takes uring where the kernel allows it.");
+    public static readonly Setting<int> Shards = MeasuredInteger("SHARDS", Environment.ProcessorCount, 1, 1024, "loops",
+        "Loops that serve connections; by default one a core, more would only add switches.");
+    public static readonly Setting<int> DrainTimeoutMs = Integer("DRAIN_TIMEOUT_MS", 10_000, 0, HourMs, "ms",
+        "Time to flush and close at a stop; the 10 s that container runtimes commonly wait before they kill.");
+
+    // What it logs.
+    public static readonly Setting<LogFormat> Format = Choice("LOG_FORMAT", LogFormat.Text,
+        "text is for people, json (one object a line) for log collectors.");
+    public static readonly Setting<LogLevel> Level = Choice("LOG_LEVEL", LogLevel.Information,
+        "Least severe level that is written; information is silent per message.");
+
+    // Who may come in.
+    public static readonly Setting<string> JwtSecret = Text("JWT_SECRET", "", "text",
+        "at least 32 bytes of UTF-8, such as the output of: openssl rand -base64 32",
+        "Key that signs tokens (HS256 asks for 32 bytes, RFC 7518 section 3.2); empty makes one in DATA_DIR/jwt.key.",
+        static text => Encoding.UTF8.GetByteCount(text) >= 32, isSecret: true);
+    public static readonly Setting<string> JwtIssuer = Text("JWT_ISSUER", "chat", "text", "text that is not blank",
+        "Issuer written into tokens and asked of them.", IsNotBlank);
+    public static readonly Setting<string> JwtAudience = Text("JWT_AUDIENCE", "chat", "text", "text that is not blank",
+        "Audience written into tokens and asked of them.", IsNotBlank);
+    public static readonly Setting<int> TokenLifetimeMinutes = Integer("TOKEN_LIFETIME_MINUTES", 1440, 1, 525_600, "minutes",
+        "Life of a token; a day, because there is no refresh token and a stolen one cannot be called back.");
+    public static readonly Setting<int> TokenCacheMax = Integer("TOKEN_CACHE_MAX", 32_768, 2, Mib, "tokens",
+        "Validated tokens remembered (about 200 bytes each); above CONNECTIONS_MAX, so that all may reconnect at once cheaply.");
+    public static readonly Setting<ImmutableArray<string>> CorsOrigins = Origins("CORS_ORIGINS",
+        "Web origins other than our own that may call; empty for none, * for any over REST.");
+    public static readonly Setting<int> UsernameCharsMax = Integer("USERNAME_CHARS_MAX", 50, 1, 50, "characters",
+        "Longest username; it travels with every message.");
+    public static readonly Setting<int> PasswordCharsMin = Integer("PASSWORD_CHARS_MIN", 6, 1, 1024, "characters",
+        "Shortest password for a new account; NIST SP 800-63B advises 8 or more, 6 keeps the quick start's example valid.");
+    public static readonly Setting<int> PasswordCharsMax = Integer("PASSWORD_CHARS_MAX", 1024, 64, 4096, "characters",
+        "Longest password for a new account; enough for any passphrase (NIST SP 800-63B asks for at least 64).");
+    public static readonly Setting<int> Argon2MemoryKib = Integer("ARGON2_MEMORY_KIB", 19_456, 64, 262_144, "KiB",
+        "Memory of one password hash; the OWASP minimum for 2 iterations.");
+    public static readonly Setting<int> Argon2Iterations = Integer("ARGON2_ITERATIONS", 2, 1, 16, "passes",
+        "Passes over that memory; the OWASP minimum for 19 MiB.");
+    public static readonly Setting<int> Argon2Parallelism = Integer("ARGON2_PARALLELISM", 1, 1, 16, "lanes",
+        "Lanes of one hash; 1, because parallel logins already use the cores.");
+    public static readonly Setting<int> Argon2Concurrency = MeasuredInteger(
+        "ARGON2_CONCURRENCY", Math.Max(1, Environment.ProcessorCount - 1), 1, 1024, "hashes",
+        "Password hashes at a time; by default the cores - 1 (at least 1), which leaves one for live chat.");
+    public static readonly Setting<int> Argon2QueueMax = Integer("ARGON2_QUEUE_MAX", 64, 0, 65_536, "requests",
+        "Logins that wait for a hash; 64 wait about 3 s on one core, beyond that clients are told to come back (429).");
+
+    // HTTP.
+    public static readonly Setting<int> ConnectionsMax = Integer("CONNECTIONS_MAX", 19_000, 1, Mib, "connections",
+        "Open connections; leaves 1,000 of a 20,000 descriptor limit to files and the database.");
+    public static readonly Setting<int> HttpHeadBytesMax = Integer("HTTP_HEAD_BYTES_MAX", 32 * Kib, Kib, Mib, "bytes",
+        "Request line and field lines; as the usual servers allow, and room for a token in the query.");
+    public static readonly Setting<int> HttpFieldsMax = Integer("HTTP_FIELDS_MAX", 100, 8, 1000, "field lines",
+        "Field lines of a request; browsers send about 20.");
+    public static readonly Setting<int> HttpBodyBytesMax = Integer("HTTP_BODY_BYTES_MAX", 64 * Kib, Kib, 16 * Mib, "bytes",
+        "Content of a request; holds the longest message even when every character is escaped.");
+    public static readonly Setting<int> HttpHeadTimeoutMs = Integer("HTTP_HEAD_TIMEOUT_MS", 5_000, 100, HourMs, "ms",
+        "Time for a whole head from its first byte; ends clients that send a byte now and then.");
+    public static readonly Setting<int> HttpBodyTimeoutMs = Integer("HTTP_BODY_TIMEOUT_MS", 10_000, 100, HourMs, "ms",
+        "Time for the whole content after the head; 64 KiB at 7 KB/s.");
+    public static readonly Setting<int> HttpKeepAliveTimeoutMs = Integer("HTTP_KEEPALIVE_TIMEOUT_MS", 60_000, 100, HourMs, "ms",
+        "Idle time between two requests; common proxies reuse a connection within a minute.");
+
+    // WebSocket.
+    public static readonly Setting<int> WsMessageBytesMax = Integer("WS_MESSAGE_BYTES_MAX", 64 * Kib, Kib, 16 * Mib, "bytes",
+        "Assembled message from a client; holds the longest content even when every character is escaped.");
+    public static readonly Setting<int> WsPingIntervalMs = Integer("WS_PING_INTERVAL_MS", 25_000, 100, HourMs, "ms",
+        "Between pings; below the 30 s to 60 s after which proxies and phone networks drop idle connections.");
+    public static readonly Setting<int> WsPongTimeoutMs = Integer("WS_PONG_TIMEOUT_MS", 20_000, 100, HourMs, "ms",
+        "Time for the pong; within the ping interval, so that one ping is open at a time.");
+    public static readonly Setting<int> WsCloseTimeoutMs = Integer("WS_CLOSE_TIMEOUT_MS", 5_000, 100, HourMs, "ms",
+        "Time for the peer's close frame before the connection is cut; a live peer answers in one round trip.");
+
+    // Rooms.
+    public static readonly Setting<DeliveryOrder> Delivery = Choice("DELIVERY", DeliveryOrder.Immediate,
+        "immediate shows a message before its commit (lowest latency), committed after it; the ack follows the commit in both.");
+    public static readonly Setting<int> ContentCharsMax = Integer("CONTENT_CHARS_MAX", 4000, 1, 100_000, "characters",
+        "Longest message; about two pages, longer text is a file.");
+    public static readonly Setting<int> RoomNameCharsMax = Integer("ROOM_NAME_CHARS_MAX", 100, 1, 100, "characters",
+        "Longest room name; a line in a list of rooms.");
+    public static readonly Setting<int> SubscriptionsMax = Integer("SUBSCRIPTIONS_MAX", 1000, 1, 100_000, "rooms",
+        "Rooms per socket; bounds what one client can make the server keep.");
+    public static readonly Setting<int> RingBytesMin = PowerOfTwo("RING_BYTES_MIN", 4 * Kib, Kib, RoomRing.CapacityMax, "bytes",
+        "Ring of a quiet room; one memory page, so that 10,000 rooms take 40 MiB.");
+    public static readonly Setting<int> RingBytesMax = PowerOfTwo("RING_BYTES_MAX", Mib, 4 * Kib, RoomRing.CapacityMax, "bytes",
+        "Ring of a busy room; about 5,000 short messages for readers that lag.");
+    public static readonly Setting<int> BacklogBytesMax = Integer("BACKLOG_BYTES_MAX", Mib, 4 * Kib, 256 * Mib, "bytes",
+        "Unsent bytes a member may fall behind before it is closed as slow (4002); it resumes from history.");
+    public static readonly Setting<int> BacklogTimeMaxMs = Integer("BACKLOG_TIME_MAX_MS", 10_000, 100, HourMs, "ms",
+        "Age of the oldest unsent event before the same; 10 s late is no longer live.");
+    public static readonly Setting<int> ResumeEventsMax = Integer("RESUME_EVENTS_MAX", 500, 1, 10_000, "events",
+        "Longest gap replayed over the socket; beyond it, paging over REST costs the server less.");
+    public static readonly Setting<int> ResumeBytesMax = Integer("RESUME_BYTES_MAX", Mib, 4 * Kib, 256 * Mib, "bytes",
+        "Largest gap replayed over the socket; as much as a member may be behind.");
+    public static readonly Setting<int> NonceWindowMs = Integer("NONCE_WINDOW_MS", 600_000, 1000, 24 * HourMs, "ms",
+        "How long a nonce is known; 10 minutes outlast any resend after a lost connection.");
+    public static readonly Setting<int> NoncesPerRoomMax = Integer("NONCES_PER_ROOM_MAX", 10_000, 1, 10_000_000, "nonces",
+        "Nonces known per room; 10 minutes at 16 messages a second.");
+
+    // Message log.
+    public static readonly Setting<int> MessageLogRowsMax = Integer("MESSAGE_LOG_ROWS_MAX", 65_536, 1, 16 * Mib, "rows",
+        "Messages that wait for the database; about one second of its best rate, beyond it senders are told overloaded.");
+    public static readonly Setting<int> MessageLogBytesMax = Integer("MESSAGE_LOG_BYTES_MAX", 64 * Mib, 4 * Kib, 2047 * Mib, "bytes",
+        "The same in bytes; bounds memory when messages are long.");
+    public static readonly Setting<int> BatchRowsMax = Integer("BATCH_ROWS_MAX", 1000, 1, 100_000, "rows",
+        "Messages in one transaction; a COPY of 1,000 wrote 65,000 rows a second when measured.");
+    public static readonly Setting<int> BatchBytesMax = Integer("BATCH_BYTES_MAX", Mib, 4 * Kib, 256 * Mib, "bytes",
+        "Bytes in one transaction; bounds its time when messages are long.");
+    public static readonly Setting<int> MessageLogLanes = Integer("MESSAGE_LOG_LANES", 1, 1, 64, "writers",
+        "Writers with a database connection each; one already writes 65,000 rows a second.");
+    public static readonly Setting<int> CommitIntervalMs = Integer("COMMIT_INTERVAL_MS", 1, 0, 1000, "ms",
+        "Commits of a writer begin at least this far apart, unless a batch is full; 1 ms turns thousands of small commits a second into hundreds.");
+
+    /// <summary>All of the above, in order.</summary>
+    public static readonly ImmutableArray<Setting> All =
+    [
+        Host, Port, DataDir, DatabaseUrl, RedisUrl, TlsCertFile, TlsKeyFile, Transport, Engine, Shards, DrainTimeoutMs,
+        Format, Level,
+        JwtSecret, JwtIssuer, JwtAudience, TokenLifetimeMinutes, TokenCacheMax, CorsOrigins,
+        UsernameCharsMax, PasswordCharsMin, PasswordCharsMax,
+        Argon2MemoryKib, Argon2Iterations, Argon2Parallelism, Argon2Concurrency, Argon2QueueMax,
+        ConnectionsMax, HttpHeadBytesMax, HttpFieldsMax, HttpBodyBytesMax, HttpHeadTimeoutMs, HttpBodyTimeoutMs, HttpKeepAliveTimeoutMs,
+        WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs,
+        Delivery, ContentCharsMax, RoomNameCharsMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,
+        ResumeEventsMax, ResumeBytesMax, NonceWindowMs, NoncesPerRoomMax,
+        MessageLogRowsMax, MessageLogBytesMax, BatchRowsMax, BatchBytesMax, MessageLogLanes, CommitIntervalMs,
+    ];
+
+    private static bool IsPath(string text) => !text.Contains('\0') && IsNotBlank(text);
+
+    private static bool IsNotBlank(string text) => !string.IsNullOrWhiteSpace(text);
+
+    // Only the shape: the storage parses it and answers for the rest.
+    private static bool IsDatabase(string text) =>
+        text.StartsWith("postgres://", StringComparison.Ordinal)
+        || text.StartsWith("postgresql://", StringComparison.Ordinal)
+        || text.Contains("Host=", StringComparison.OrdinalIgnoreCase);
+}

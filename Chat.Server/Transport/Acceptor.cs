@@ -1,0 +1,178 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace Chat.Server.Transport;
+
+/// <summary>
+/// A listening socket. One shard accepts for all and deals the connections out in turn: with a listener per shard
+/// (SO_REUSEPORT) the kernel deals by hash, and a few hundred members can all end up on one core.
+/// </summary>
+internal sealed partial class Acceptor : IConnectionListener
+{
+    /// <summary>Connections accepted in one turn: enough to keep up with a storm, few enough that rooms have their turn.</summary>
+    private const int AcceptsPerTurnMax = 64;
+
+    /// <summary>
+    /// What the kernel may hold for one connection that does not read, in bytes; it doubles the number for its own
+    /// bookkeeping. Left alone it grows to megabytes, and a member that stopped reading would be noticed minutes late.
+    /// </summary>
+    private const int SendBufferBytes = 256 * 1024;
+
+    /// <summary>Out of descriptors, every connection is refused: one line tells it, the rest would be a peer's to write.</summary>
+    private const int WarningIntervalMs = 1000;
+
+    private readonly Socket _listener;
+    private readonly SocketShard[] _shards;
+    private readonly ILogger _logger;
+    private readonly Channel<ConnectionContext> _accepted =
+        Channel.CreateUnbounded<ConnectionContext>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _spare;
+    private long _warnedMs = -WarningIntervalMs;
+    private uint _next;
+    private bool _isUnbound;
+
+    /// <exception cref="IOException">The address cannot be bound.</exception>
+    public Acceptor(IPEndPoint endPoint, SocketShard[] shards, int backlog, ILogger logger)
+    {
+        _shards = shards;
+        _logger = logger;
+        _listener = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            if (endPoint.Address.Equals(IPAddress.IPv6Any))
+            {
+                _listener.DualMode = true;
+            }
+
+            _listener.Bind(endPoint);
+            _listener.Listen(backlog);
+            _listener.Blocking = false;
+        }
+        catch (SocketException exception)
+        {
+            _listener.Dispose();
+            if (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                throw new AddressInUseException(exception.Message, exception);
+            }
+
+            throw;
+        }
+
+        EndPoint = _listener.LocalEndPoint!;
+        Fd = (int)_listener.Handle;
+        _spare = OpenSpare();
+    }
+
+    public EndPoint EndPoint { get; }
+
+    public int Fd { get; }
+
+    private SocketShard Owner => _shards[0];
+
+    /// <summary>Begins to accept.</summary>
+    public void Start() => Owner.Listen(this);
+
+    /// <summary>Takes what waits in the backlog, up to a turn's share. The owner's thread.</summary>
+    public void Accept()
+    {
+        for (int i = 0; i < AcceptsPerTurnMax; i++)
+        {
+            int fd = AcceptOne();
+            if (fd >= 0)
+            {
+                SetOptions(fd);
+                // The channel is unbounded, and Kestrel's loop takes whatever it is given; the limit on connections is ours.
+                _accepted.Writer.TryWrite(new ShardConnection(_shards[_next++ % (uint)_shards.Length], fd));
+                continue;
+            }
+
+            switch (Libc.LastError)
+            {
+                case Libc.EINTR or Libc.ECONNABORTED or Libc.EPROTO:
+                    continue;
+                case Libc.EMFILE or Libc.ENFILE:
+                    RefuseOne();
+                    return;
+                default: // EAGAIN, or an error of the network that the next accept does not have.
+                    return;
+            }
+        }
+    }
+
+    /// <summary>No turn will accept any more. The owner's thread.</summary>
+    public void OnStopped() => _stopped.TrySetResult();
+
+    public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
+    {
+        while (await _accepted.Reader.WaitToReadAsync(cancellationToken))
+        {
+            if (_accepted.Reader.TryRead(out ConnectionContext? connection))
+            {
+                return connection;
+            }
+        }
+
+        return null;
+    }
+
+    public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+    {
+        if (_isUnbound)
+        {
+            return;
+        }
+
+        _isUnbound = true;
+        Owner.StopListening(this);
+        await _stopped.Task;
+        _accepted.Writer.TryComplete();
+        _listener.Dispose();
+        _ = Libc.close(_spare);
+    }
+
+    public ValueTask DisposeAsync() => UnbindAsync();
+
+    private unsafe int AcceptOne() => Libc.accept4(Fd, null, null, Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC);
+
+    private static unsafe void SetOptions(int fd)
+    {
+        int one = 1;
+        int sendBufferBytes = SendBufferBytes;
+        // Neither may fail on a TCP socket that was just accepted, except when the peer has already reset it.
+        _ = Libc.setsockopt(fd, Libc.IPPROTO_TCP, Libc.TCP_NODELAY, &one, sizeof(int));
+        _ = Libc.setsockopt(fd, Libc.SOL_SOCKET, Libc.SO_SNDBUF, &sendBufferBytes, sizeof(int));
+    }
+
+    private static int OpenSpare() => Libc.open("/dev/null", Libc.O_RDONLY | Libc.O_CLOEXEC);
+
+    /// <summary>
+    /// Out of descriptors: a connection that stays in the backlog would wake us forever. A spare descriptor is given up to
+    /// accept it, and close it at once.
+    /// </summary>
+    private void RefuseOne()
+    {
+        if (Owner.NowMs - _warnedMs >= WarningIntervalMs)
+        {
+            _warnedMs = Owner.NowMs;
+            OutOfFiles(_logger);
+        }
+
+        _ = Libc.close(_spare);
+        int fd = AcceptOne();
+        if (fd >= 0)
+        {
+            _ = Libc.close(fd);
+        }
+
+        _spare = OpenSpare();
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Out of file descriptors: connections are refused (raise the limit, ulimit -n)")]
+    private static partial void OutOfFiles(ILogger logger);
+}

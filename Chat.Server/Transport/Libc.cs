@@ -1,0 +1,121 @@
+using System.Runtime.InteropServices;
+
+namespace Chat.Server.Transport;
+
+/// <summary>
+/// The kernel's calls that the transport makes, and nothing else: sockets that are accepted here never become
+/// System.Net.Sockets. Names and numbers are those of Linux; each constant names its header.
+/// </summary>
+internal static unsafe partial class Libc
+{
+    // asm-generic/errno-base.h, asm-generic/errno.h
+    public const int EINTR = 4;
+    public const int EAGAIN = 11;
+    public const int ENFILE = 23;
+    public const int EMFILE = 24;
+    public const int EPROTO = 71;
+    public const int ECONNABORTED = 103;
+
+    // sys/epoll.h
+    public const int EPOLL_CLOEXEC = 0x80000;
+    public const int EPOLL_CTL_ADD = 1;
+    public const int EPOLL_CTL_DEL = 2;
+    public const uint EPOLLIN = 0x001;
+    public const uint EPOLLOUT = 0x004;
+    public const uint EPOLLERR = 0x008;
+    public const uint EPOLLHUP = 0x010;
+    public const uint EPOLLRDHUP = 0x2000;
+    public const uint EPOLLET = 1u << 31;
+
+    // sys/eventfd.h
+    public const int EFD_CLOEXEC = 0x80000;
+    public const int EFD_NONBLOCK = 0x800;
+
+    // bits/socket_type.h, bits/socket.h
+    public const int SOCK_CLOEXEC = 0x80000;
+    public const int SOCK_NONBLOCK = 0x800;
+    public const int MSG_DONTWAIT = 0x40;
+    public const int MSG_NOSIGNAL = 0x4000;
+    public const int MSG_WAITALL = 0x100;
+    public const int SHUT_WR = 1;
+
+    // asm-generic/socket.h, netinet/tcp.h
+    public const int SOL_SOCKET = 1;
+    public const int SO_SNDBUF = 7;
+    public const int IPPROTO_TCP = 6;
+    public const int TCP_NODELAY = 1;
+
+    // bits/fcntl-linux.h
+    public const int O_RDONLY = 0;
+    public const int O_CLOEXEC = 0x80000;
+
+    // bits/mman-linux.h, bits/mman-map-flags-generic.h
+    public const int PROT_READ = 1;
+    public const int PROT_WRITE = 2;
+    public const int MAP_SHARED = 1;
+    public const int MAP_POPULATE = 0x8000;
+
+    // asm-generic/unistd.h: the same on every architecture.
+    public const nint SYS_io_uring_setup = 425;
+    public const nint SYS_io_uring_enter = 426;
+    public const nint SYS_io_uring_register = 427;
+
+    /// <summary>struct epoll_event is packed on x86-64 and nowhere else (bits/epoll.h).</summary>
+    public static readonly int EpollEventBytes = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+
+    public static readonly int EpollEventDataOffset = EpollEventBytes - sizeof(ulong);
+
+    public static int LastError => Marshal.GetLastPInvokeError();
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int epoll_create1(int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int epoll_ctl(int epoll, int operation, int fd, byte* epollEvent);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int epoll_wait(int epoll, byte* events, int eventsMax, int timeoutMs);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int accept4(int fd, byte* address, int* addressBytes, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint recv(int fd, byte* buffer, nint count, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint send(int fd, byte* buffer, nint count, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint write(int fd, byte* buffer, nint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int close(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int shutdown(int fd, int how);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int setsockopt(int fd, int level, int name, int* value, int valueBytes);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int getpeername(int fd, byte* address, int* addressBytes);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int open(string path, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint mmap(nint address, nint length, int protection, int flags, int fd, nint offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int munmap(nint address, nint length);
+
+    // Variadic in C; with integers only, the call is the same on every ABI of Linux that .NET runs on.
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint syscall(nint number, nint a, nint b, nint c, nint d, nint e, nint f);
+
+    /// <summary>The exception for a call that must not fail.</summary>
+    public static IOException Failure(string call) => new($"{call}: {Marshal.GetPInvokeErrorMessage(LastError)}");
+}

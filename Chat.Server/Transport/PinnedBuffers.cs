@@ -1,0 +1,38 @@
+using System.Numerics;
+
+namespace Chat.Server.Transport;
+
+/// <summary>
+/// Output buffers of one shard, pinned for good because the kernel reads them: powers of two from 4 KiB. Keeps a few of
+/// each size; larger ones go back to the collector. Only the shard's thread.
+/// </summary>
+internal sealed class PinnedBuffers
+{
+    private const int BytesMin = 4096;
+    private const int SizesKept = 5; // 4 to 64 KiB
+    private const int KeptPerSize = 64;
+
+    private readonly Stack<byte[]>[] _kept = [.. Enumerable.Range(0, SizesKept).Select(static _ => new Stack<byte[]>())];
+
+    /// <summary>A buffer of at least this many bytes, with any content.</summary>
+    public byte[] Rent(int bytesMin)
+    {
+        int size = SizeOf(bytesMin);
+        return size < SizesKept && _kept[size].TryPop(out byte[]? buffer)
+            ? buffer
+            : GC.AllocateUninitializedArray<byte>(BytesMin << size, pinned: true);
+    }
+
+    /// <summary>Gives a buffer of <see cref="Rent"/> back, once.</summary>
+    public void Return(byte[] buffer)
+    {
+        int size = SizeOf(buffer.Length);
+        if (size < SizesKept && _kept[size].Count < KeptPerSize)
+        {
+            _kept[size].Push(buffer);
+        }
+    }
+
+    private static int SizeOf(int bytes) =>
+        bytes <= BytesMin ? 0 : BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)bytes)) - BitOperations.Log2(BytesMin);
+}

@@ -1,0 +1,133 @@
+using System.Collections;
+using System.IO.Pipelines;
+using System.Net;
+using Chat.Server.Connections;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Chat.Server.Transport;
+
+/// <summary>
+/// What Kestrel sees of a <see cref="ShardSocket"/>: a connection that is its own duplex pipe and its own features, since
+/// each object less is memory that a hundred thousand idle connections do not hold. The pipe's two ends exist only while
+/// the connection speaks HTTP.
+/// </summary>
+internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeatureCollection
+{
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private object? _feature;
+
+    public ShardConnection(SocketShard shard, int fd)
+    {
+        Socket = new ShardSocket(shard, fd, this);
+        Reader = new SocketReader(Socket);
+        Writer = new SocketWriter(Socket);
+    }
+
+    public ShardSocket Socket { get; }
+
+    public SocketReader? Reader { get; private set; }
+
+    public SocketWriter? Writer { get; private set; }
+
+    /// <summary>Completes, on the thread pool, when the descriptor has been closed.</summary>
+    public Task Closed => _closed.Task;
+
+    public PipeReader Input => Reader!;
+
+    public PipeWriter Output => Writer!;
+
+    public override IDuplexPipe Transport
+    {
+        get => this;
+        set => throw new NotSupportedException("A middleware that wraps the transport needs the portable one.");
+    }
+
+    public override string ConnectionId { get; set; } = "";
+
+    public override IFeatureCollection Features => this;
+
+    public override IDictionary<object, object?> Items { get; set; } = null!;
+
+    /// <summary>Asked of the kernel when it is wanted; null once the connection is closed.</summary>
+    public override EndPoint? RemoteEndPoint
+    {
+        get => PeerAddress.Of(Socket.Fd);
+        set => throw new NotSupportedException();
+    }
+
+    bool IFeatureCollection.IsReadOnly => false;
+
+    int IFeatureCollection.Revision => 0;
+
+    object? IFeatureCollection.this[Type key]
+    {
+        get => key.IsInstanceOfType(_feature) ? _feature : null;
+        set => _feature = value ?? _feature;
+    }
+
+    /// <summary>
+    /// The HTTP phase ended with an accepted handshake: the session goes on with the socket, on the shard's thread. The
+    /// pipe is gone after this call.
+    /// </summary>
+    public void Attach(WebSocketSession session)
+    {
+        byte[]? input = Reader!.Detach(out int inputLength);
+        Reader = null;
+        Writer = null;
+        Socket.Shard.Post(
+            static (target, argument) =>
+            {
+                var (session, input, inputLength) = ((WebSocketSession, byte[]?, int))argument!;
+                ((ShardSocket)target).Attach(session, input, inputLength);
+            },
+            Socket,
+            (session, input, inputLength));
+    }
+
+    /// <summary>The HTTP phase ended and no session follows: the socket is closed when what was written has been sent.</summary>
+    public void Finish() => Socket.Shard.Post(static (socket, _) => ((ShardSocket)socket).LetGo(), Socket);
+
+    public override void Abort(ConnectionAbortedException abortReason) => Socket.Abort();
+
+    public override void Abort() => Socket.Abort();
+
+    /// <summary>Nothing is left to do: Kestrel disposes after <see cref="Closed"/>.</summary>
+    public override ValueTask DisposeAsync() => base.DisposeAsync();
+
+    /// <summary>The socket wants to close: whoever waits for it in the HTTP phase goes on and lets go of it. Shard thread.</summary>
+    public void OnClosing()
+    {
+        Writer?.Break();
+        if (Reader is { } reader)
+        {
+            reader.OnEndOfInput(isReset: true);
+            if (reader.IsWaiting)
+            {
+                reader.CompleteWait();
+            }
+        }
+    }
+
+    /// <summary>The descriptor is closed. Shard thread.</summary>
+    public void OnClosed()
+    {
+        Reader?.Complete();
+        Writer?.Complete();
+        _closed.TrySetResult();
+    }
+
+    // Kestrel sets a handful of features to one and the same object, its own view of the connection: one field holds it.
+    TFeature? IFeatureCollection.Get<TFeature>()
+        where TFeature : default => _feature is TFeature feature ? feature : default;
+
+    void IFeatureCollection.Set<TFeature>(TFeature? instance)
+        where TFeature : default => _feature = instance ?? _feature;
+
+    IEnumerator<KeyValuePair<Type, object>> IEnumerable<KeyValuePair<Type, object>>.GetEnumerator()
+    {
+        yield break;
+    }
+
+    IEnumerator IEnumerable.GetEnumerator() => Array.Empty<object>().GetEnumerator();
+}

@@ -1,0 +1,622 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Chat.Protocol;
+using Chat.Server.Connections;
+
+namespace Chat.Server.Transport;
+
+/// <summary>
+/// One accepted socket: its descriptor, and what is left over of its input and output. While it speaks HTTP it feeds a
+/// <see cref="SocketReader"/> and a <see cref="SocketWriter"/>; once a session is attached it feeds that, and is its
+/// outlet. An idle session's socket holds no buffer.
+/// <para>
+/// Owned by its shard's thread: events, reads and the one close happen there. <see cref="Send"/> may be called by the HTTP
+/// handler's thread, as long as no session is attached; the descriptor stays open until that handler has let go of it.
+/// </para>
+/// </summary>
+internal sealed unsafe class ShardSocket : Outlet
+{
+    /// <summary>
+    /// Bytes of one socket read in one turn: a flooding client gets no more of it, the rest waits for the next turn.
+    /// </summary>
+    private const int ReadBytesPerTurnMax = 128 * 1024;
+
+    private readonly SocketShard _shard;
+    private WebSocketSession? _session;
+    private byte[]? _input;
+    private int _inputLength;
+    private byte[]? _output;
+    private int _outputStart;
+    private int _outputEnd;
+    private int _begunFrameBytes;
+    private long _blockedSinceMs;
+    private bool _isArmed;
+    private bool _isReadable;
+    private bool _isInputUnread;
+    private bool _hasHungUp;
+    private bool _isInputOver;
+    private bool _isEndOfInput;
+    private bool _isBlocked;
+    private bool _isOutputQueued;
+    private bool _isCompleting;
+    private bool _isShutDown;
+    private bool _isClosing;
+    private bool _isConsuming;
+
+    public ShardSocket(SocketShard shard, int fd, ShardConnection connection)
+    {
+        _shard = shard;
+        Fd = fd;
+        Connection = connection;
+    }
+
+    /// <summary>The descriptor; -1 once it is closed.</summary>
+    public int Fd { get; private set; }
+
+    public ShardConnection Connection { get; }
+
+    public SocketShard Shard => _shard;
+
+    /// <summary>Its place in the shard's table, and how often that place was used before: what an event names. Only the shard's.</summary>
+    public ulong EventToken { get; set; }
+
+    /// <summary>A send is queued in the shard's ring and has not been carried out: neither send again nor close. Only the shard's.</summary>
+    public bool HasQueuedSend { get; set; }
+
+    /// <summary>It is on the list of sockets that have more to read. Only the shard's.</summary>
+    public bool IsReadyListed { get; set; }
+
+    /// <summary>The HTTP handler still uses the descriptor: a close waits for it.</summary>
+    public bool IsHeld { get; set; } = true;
+
+    public bool HasSession => _session is not null;
+
+    /// <summary>Also between an event that says there is room and the flush: frames go on being added there.</summary>
+    public override int BacklogBytes => _blockedSinceMs != 0 ? _outputEnd - _outputStart : 0;
+
+    public override long BacklogSinceMs => _blockedSinceMs;
+
+    /// <summary>Nothing waits to be sent, so a range of a ring may go out as it is.</summary>
+    public bool CanSendDirectly => _outputStart == _outputEnd && !HasQueuedSend && Fd >= 0 && !_isCompleting;
+
+    /// <summary>Registers for events; they come from then on, once for every change (edge-triggered). Shard thread.</summary>
+    public void Arm()
+    {
+        if (!_isArmed && Fd >= 0)
+        {
+            _isArmed = true;
+            if (!_shard.TryRegister(this))
+            {
+                Close();
+            }
+        }
+    }
+
+    /// <summary>What epoll saw. Shard thread.</summary>
+    public void OnEvents(uint events)
+    {
+        if ((events & Libc.EPOLLOUT) != 0)
+        {
+            // Both: a session's first frames are sent before it is attached, and this event comes once.
+            Unblock();
+            Connection.Writer?.Continue();
+        }
+
+        if ((events & (Libc.EPOLLIN | Libc.EPOLLRDHUP | Libc.EPOLLHUP | Libc.EPOLLERR)) != 0)
+        {
+            _isReadable = true;
+            _hasHungUp |= (events & ~(Libc.EPOLLIN | Libc.EPOLLOUT)) != 0;
+            ReadIfWanted();
+        }
+    }
+
+    /// <summary>Reads what can be read, if anybody wants it now. Shard thread.</summary>
+    public void ReadIfWanted()
+    {
+        if (!_isReadable || Fd < 0)
+        {
+            return;
+        }
+
+        if (_session is not null)
+        {
+            ReadForSession();
+        }
+        else if (Connection.Reader is { IsWaiting: true } reader && Fill(reader))
+        {
+            reader.CompleteWait();
+        }
+    }
+
+    /// <summary>The HTTP phase waits for input: what is there already comes in a later step of the loop. Shard thread.</summary>
+    public void ReadSoon()
+    {
+        Arm();
+        if (_isReadable)
+        {
+            _shard.ReadLater(this);
+        }
+    }
+
+    /// <summary>Receives once for the HTTP phase. False when there was nothing. Shard thread.</summary>
+    public bool Fill(SocketReader reader)
+    {
+        Arm();
+        if (!_isReadable || Fd < 0)
+        {
+            return false;
+        }
+
+        Span<byte> free = reader.GetFreeSpan();
+        int count = Receive(free);
+        if (count == -Libc.EAGAIN)
+        {
+            _isReadable = false;
+            return false;
+        }
+
+        if (count > 0)
+        {
+            // Edge-triggered: what comes from now on makes a new event. An end that came together with these bytes makes none.
+            _isReadable = count == free.Length || _hasHungUp;
+            reader.OnReceived(count);
+        }
+        else
+        {
+            reader.OnEndOfInput(isReset: count < 0);
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// Hands the socket over to a session, with what the HTTP phase had read and not used. The session begins, and reads it.
+    /// Shard thread, once; nobody else uses the socket from then on.
+    /// </summary>
+    public void Attach(WebSocketSession session, byte[]? input, int inputLength)
+    {
+        Invariant.Require(_session is null);
+        _session = session;
+        IsHeld = false;
+        _input = input;
+        _inputLength = inputLength;
+        if (_isClosing || Fd < 0)
+        {
+            Close();
+            return;
+        }
+
+        // Read in the next turn, before its fan-out, like any other input: read here, inside posted work, the answers to it
+        // would be posted behind a fan-out that it asks for itself.
+        _isInputUnread = inputLength > 0;
+        _isReadable = true;
+        _shard.ReadLater(this);
+    }
+
+    public override void Write(ReadOnlySpan<byte> frames)
+    {
+        if (_isCompleting || Fd < 0 || frames.IsEmpty)
+        {
+            return;
+        }
+
+        if (_isOutputQueued)
+        {
+            _shard.SubmitSends(); // The kernel reads the buffer then; it may move now.
+            if (Fd < 0)
+            {
+                return; // The send failed.
+            }
+        }
+
+        EnsureOutput(frames.Length);
+        frames.CopyTo(_output.AsSpan(_outputEnd));
+        _outputEnd += frames.Length;
+    }
+
+    public override void Flush()
+    {
+        if (HasQueuedSend)
+        {
+            _shard.SubmitSends();
+        }
+
+        if (!_isBlocked && _outputEnd > _outputStart && Fd >= 0)
+        {
+            _isOutputQueued = true;
+            _shard.QueueOutput(this, _output.AsSpan(_outputStart, _outputEnd - _outputStart));
+        }
+    }
+
+    /// <summary>The result of a send of what was written: bytes sent, or a negative errno. Shard thread.</summary>
+    public void OnOutputSent(int result)
+    {
+        _isOutputQueued = false;
+        if (result < 0 && result != -Libc.EAGAIN)
+        {
+            OnSendFailed();
+            return;
+        }
+
+        int sent = Math.Max(result, 0);
+        if (sent < _outputEnd - _outputStart)
+        {
+            _begunFrameBytes = sent <= _begunFrameBytes
+                ? _begunFrameBytes - sent
+                : BytesToBoundary(_output.AsSpan(_outputStart + _begunFrameBytes), sent - _begunFrameBytes);
+            _outputStart += sent;
+            Block();
+            return;
+        }
+
+        ReleaseOutput();
+        if (_isCompleting)
+        {
+            ShutDown();
+        }
+    }
+
+    /// <summary>
+    /// The result of a send of a ring's range. What was not sent is kept, before anything that was written since: it may
+    /// begin in the middle of a frame. Shard thread.
+    /// </summary>
+    public void OnRangeSent(ReadOnlySpan<byte> range, int result)
+    {
+        if (result < 0 && result != -Libc.EAGAIN)
+        {
+            OnSendFailed();
+            return;
+        }
+
+        int sent = Math.Max(result, 0);
+        ReadOnlySpan<byte> rest = range[sent..];
+        if (rest.IsEmpty || Fd < 0)
+        {
+            return;
+        }
+
+        Invariant.Require(_outputStart == 0);
+        int later = _outputEnd;
+        EnsureOutput(rest.Length);
+        _output.AsSpan(0, later).CopyTo(_output.AsSpan(rest.Length));
+        rest.CopyTo(_output);
+        _outputEnd = later + rest.Length;
+        _begunFrameBytes = BytesToBoundary(range, sent);
+        Block();
+    }
+
+    /// <summary>Drops whole frames; the rest of one that has begun to be sent stays, or the peer would read garbage.</summary>
+    public override void DropBacklog()
+    {
+        if (_isOutputQueued)
+        {
+            _shard.SubmitSends(); // Which frame has begun is known then.
+        }
+
+        _outputEnd = _outputStart + _begunFrameBytes;
+    }
+
+    public override void Complete()
+    {
+        if (_isCompleting)
+        {
+            return;
+        }
+
+        _isCompleting = true;
+        if (HasQueuedSend)
+        {
+            _shard.SubmitSends();
+        }
+
+        if (_outputStart == _outputEnd)
+        {
+            ShutDown();
+        }
+        else
+        {
+            Flush();
+        }
+    }
+
+    public override void Abort() => _shard.Post(static (socket, _) => ((ShardSocket)socket).Close(), this);
+
+    /// <summary>
+    /// Sends now, from any thread that holds the socket in its HTTP phase. Bytes sent, or a negative errno.
+    /// </summary>
+    public int Send(ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* start = bytes)
+        {
+            while (true)
+            {
+                nint sent = Libc.send(Fd, start, bytes.Length, Libc.MSG_DONTWAIT | Libc.MSG_NOSIGNAL);
+                if (sent >= 0)
+                {
+                    return (int)sent;
+                }
+
+                int error = Libc.LastError;
+                if (error != Libc.EINTR)
+                {
+                    return -error;
+                }
+            }
+        }
+    }
+
+    /// <summary>The HTTP handler is done with the descriptor and no session follows. Shard thread.</summary>
+    public void LetGo()
+    {
+        IsHeld = false;
+        Close();
+    }
+
+    /// <summary>Closes the descriptor: once, and not before a queued send and the HTTP handler are done with it. Shard thread.</summary>
+    public void Close()
+    {
+        if (Fd < 0)
+        {
+            return;
+        }
+
+        _isClosing = true;
+        Connection.OnClosing();
+        if (HasQueuedSend)
+        {
+            _shard.SubmitSends();
+            if (Fd < 0)
+            {
+                return; // What failed in it has closed us.
+            }
+        }
+
+        if (IsHeld || _isConsuming)
+        {
+            return; // LetGo or Attach comes back here, or Consume does.
+        }
+
+        _shard.Close(this);
+        Fd = -1;
+        ReleaseOutput();
+        if (_input is not null)
+        {
+            ArrayPool<byte>.Shared.Return(_input);
+            _input = null;
+        }
+
+        _session?.Stop();
+        Connection.OnClosed();
+    }
+
+    private void ReadForSession()
+    {
+        if (_isInputUnread)
+        {
+            _isInputUnread = false;
+            int length = _inputLength;
+            byte[] received = _input!;
+            _input = null;
+            _inputLength = 0;
+            Consume(new ReadOnlySequence<byte>(received, 0, length));
+            ArrayPool<byte>.Shared.Return(received);
+        }
+
+        byte[] scratch = _shard.ReceiveScratch;
+        int total = 0;
+        while (Fd >= 0)
+        {
+            int kept = _inputLength;
+            if (kept > 0)
+            {
+                _input.AsSpan(0, kept).CopyTo(scratch);
+                ArrayPool<byte>.Shared.Return(_input!);
+                _input = null;
+                _inputLength = 0;
+            }
+
+            Span<byte> free = scratch.AsSpan(kept);
+            int count = Receive(free);
+            if (count <= 0)
+            {
+                if (count == -Libc.EAGAIN)
+                {
+                    _isReadable = false;
+                    Keep(scratch.AsSpan(0, kept));
+                }
+                else
+                {
+                    OnEndOfInput(isReset: count < 0);
+                }
+
+                return;
+            }
+
+            if (!_isInputOver)
+            {
+                Consume(new ReadOnlySequence<byte>(scratch, 0, kept + count));
+            }
+
+            if (count < free.Length && !_hasHungUp)
+            {
+                _isReadable = false; // Edge-triggered: what comes from now on makes a new event.
+                return;
+            }
+
+            total += count;
+            if (total >= ReadBytesPerTurnMax)
+            {
+                _shard.ReadLater(this);
+                return;
+            }
+        }
+    }
+
+    private int Receive(Span<byte> buffer)
+    {
+        fixed (byte* start = buffer)
+        {
+            while (true)
+            {
+                nint count = Libc.recv(Fd, start, buffer.Length, Libc.MSG_DONTWAIT);
+                if (count >= 0)
+                {
+                    return (int)count;
+                }
+
+                int error = Libc.LastError;
+                if (error != Libc.EINTR)
+                {
+                    return -error;
+                }
+            }
+        }
+    }
+
+    private void Consume(in ReadOnlySequence<byte> received)
+    {
+        // A publisher helps its shard along when a ring is full, and a send to this very socket can fail in that: the
+        // close waits, since the session is still parsing what a close takes from it.
+        _isConsuming = true;
+        bool isOpen = _session!.Receive(received, out SequencePosition consumed);
+        _isConsuming = false;
+        if (!isOpen)
+        {
+            _isInputOver = true;
+        }
+        else
+        {
+            Keep(received.Slice(consumed).FirstSpan);
+        }
+
+        if (_isClosing)
+        {
+            Close();
+        }
+    }
+
+    private void Keep(ReadOnlySpan<byte> rest)
+    {
+        if (!rest.IsEmpty)
+        {
+            _input = ArrayPool<byte>.Shared.Rent(rest.Length);
+            rest.CopyTo(_input);
+            _inputLength = rest.Length;
+        }
+    }
+
+    private void OnEndOfInput(bool isReset)
+    {
+        _isEndOfInput = true;
+        _isReadable = false;
+        // A peer that has only shut down its side can still read: after its close frame it gets ours (RFC 6455 section
+        // 5.5.1), which the session has posted. Without a close frame it has failed the connection (section 7.1.6).
+        bool isOwedBytes = _isCompleting ? _outputStart != _outputEnd : _isInputOver;
+        if (isReset || !isOwedBytes)
+        {
+            Close();
+        }
+    }
+
+    /// <summary>How far the first frame boundary at or behind <paramref name="offset"/> is from there, walking whole frames.</summary>
+    private static int BytesToBoundary(ReadOnlySpan<byte> frames, int offset)
+    {
+        int boundary = 0;
+        while (boundary < offset)
+        {
+            int length = frames[boundary + 1]; // Ours are never masked.
+            boundary += length switch
+            {
+                126 => 4 + BinaryPrimitives.ReadUInt16BigEndian(frames[(boundary + 2)..]),
+                127 => 10 + (int)BinaryPrimitives.ReadInt64BigEndian(frames[(boundary + 2)..]),
+                _ => 2 + length,
+            };
+        }
+
+        return boundary - offset;
+    }
+
+    private void OnSendFailed()
+    {
+        ReleaseOutput();
+        Close();
+    }
+
+    private void Block()
+    {
+        _isBlocked = true;
+        if (_blockedSinceMs == 0)
+        {
+            _blockedSinceMs = _shard.NowMs;
+        }
+    }
+
+    private void Unblock()
+    {
+        if (_isBlocked)
+        {
+            _isBlocked = false; // Its age goes on counting until all of it is gone: see ReleaseOutput.
+            _shard.FlushLater(this);
+        }
+    }
+
+    private void ShutDown()
+    {
+        if (_isEndOfInput)
+        {
+            Close();
+        }
+        else if (!_isShutDown && Fd >= 0)
+        {
+            _isShutDown = true;
+            // Not close: unread input would turn it into a reset, which can overtake our close frame.
+            if (Libc.shutdown(Fd, Libc.SHUT_WR) < 0)
+            {
+                Close();
+            }
+        }
+    }
+
+    private void EnsureOutput(int bytes)
+    {
+        int length = _outputEnd - _outputStart;
+        if (_output is not null && _output.Length - _outputEnd >= bytes)
+        {
+            return;
+        }
+
+        if (_output is not null && _output.Length - length >= bytes && _outputStart >= length)
+        {
+            _output.AsSpan(_outputStart, length).CopyTo(_output);
+        }
+        else
+        {
+            byte[] larger = _shard.Buffers.Rent(length + bytes);
+            _output.AsSpan(_outputStart, length).CopyTo(larger);
+            if (_output is not null)
+            {
+                _shard.Buffers.Return(_output);
+            }
+
+            _output = larger;
+        }
+
+        _outputStart = 0;
+        _outputEnd = length;
+    }
+
+    private void ReleaseOutput()
+    {
+        if (_output is not null)
+        {
+            _shard.Buffers.Return(_output);
+            _output = null;
+        }
+
+        _outputStart = 0;
+        _outputEnd = 0;
+        _begunFrameBytes = 0;
+        _isBlocked = false;
+        _blockedSinceMs = 0;
+    }
+}

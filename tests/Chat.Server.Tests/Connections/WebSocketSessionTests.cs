@@ -1,0 +1,183 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Connections;
+using Chat.Server.Rooms;
+using Chat.Server.Tests.Rooms;
+
+namespace Chat.Server.Tests.Connections;
+
+public sealed class WebSocketSessionTests
+{
+    private readonly TestShard _shard = new(0, RoomSetup.Limits, TimeProvider.System);
+
+    private static bool Receive(WebSocketSession session, Opcode opcode, ReadOnlySpan<byte> payload)
+    {
+        byte[] frame = new byte[FrameWriter.MaskedFrameBytes(payload.Length)];
+        FrameWriter.WriteMasked(frame, opcode, payload, maskingKey: 0x12345678);
+        return session.Receive(new ReadOnlySequence<byte>(frame), out _);
+    }
+
+    private static bool Say(WebSocketSession session, string json) => Receive(session, Opcode.Text, Encoding.UTF8.GetBytes(json));
+
+    [Fact]
+    public async Task A_member_that_takes_too_little_is_closed_with_4002_and_resumes_without_a_hole()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048, useSynchronizationContext: false));
+        WebSocketSession slow = setup.Start(_shard, new PipeOutlet(_shard, pipe.Writer, () => { }));
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        for (int i = 0; slow.IsOpen; i++)
+        {
+            Assert.True(i < 200, "it was never closed");
+            setup.Offer(new string('x', 500));
+            _shard.TurnAll();
+        }
+
+        Assert.Equal(1, setup.Services.Metrics.SlowConsumers.Value);
+        slow.Stop();
+        _shard.TurnAll();
+        var received = new ArrayBufferWriter<byte>();
+        var drained = ((PipeOutlet)slow.Outlet).Drained;
+        while (!drained.IsCompleted)
+        {
+            // The end of a flush is posted by another thread: turns go on until it has come and has written more. What is
+            // read wakes the shard as well, or the wait could begin just before it.
+            Task<ReadResult> reading = pipe.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask();
+            _ = reading.ContinueWith(
+                _ => _shard.Post(static (_, _) => { }, this),
+                CancellationToken.None,
+                TaskContinuationOptions.None,
+                TaskScheduler.Default);
+            await _shard.TurnUntilAsync(() => reading.IsCompleted || drained.IsCompleted);
+            if (!reading.IsCompleted)
+            {
+                pipe.Reader.CancelPendingRead();
+            }
+
+            ReadResult read = await reading;
+            received.Write(read.Buffer.ToArray());
+            pipe.Reader.AdvanceTo(read.Buffer.End);
+        }
+
+        if (pipe.Reader.TryRead(out ReadResult last))
+        {
+            received.Write(last.Buffer.ToArray());
+        }
+
+        List<SentFrame> frames = SentFrame.ReadAll(received.WrittenSpan.ToArray());
+        Assert.Equal(CloseCode.SlowConsumer, frames[^1].CloseCode);
+        long[] seqs = [.. frames.Where(frame => frame.Type == "message").Select(frame => frame.Seq)];
+        Assert.Equal(Enumerable.Range(1, seqs.Length).Select(i => (long)i), seqs);
+        Assert.InRange(seqs.Length, 1, (int)setup.Room.HeadSeq - 1);
+
+        var again = new TestOutlet();
+        setup.Start(_shard, again, new ResumePoint(seqs[^1], setup.Epoch));
+        await _shard.TurnUntilAsync(() => again.Frames().Count > 0);
+        Assert.Equal(outlet.Seqs()[seqs.Length..], again.Seqs());
+    }
+
+    [Fact]
+    public async Task A_message_is_acknowledged_when_it_is_durable_and_again_when_it_is_sent_again()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var outlet = new TestOutlet();
+        WebSocketSession session = setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        Assert.True(Say(session, """{"type":"message","content":"hi","nonce":"n1"}"""));
+        await _shard.TurnUntilAsync(() => outlet.Frames().Exists(frame => frame.Type == "ack"));
+        Assert.True(Say(session, """{"type":"message","content":"hi","nonce":"n1"}"""));
+        _shard.TurnAll();
+
+        SentFrame[] acks = [.. outlet.Frames().Where(frame => frame.Type == "ack")];
+        Assert.Equal([1L, 1L], acks.Select(ack => ack.Seq));
+        Assert.False(acks[0].Has("duplicate"));
+        Assert.True(acks[1]["duplicate"].GetBoolean());
+        Assert.Equal([1L], outlet.Seqs());
+        Assert.Equal(1, (await setup.HistoryAsync(10))[^1].Seq);
+    }
+
+    [Fact]
+    public async Task A_close_is_echoed_and_the_outlet_ends()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var outlet = new TestOutlet();
+        WebSocketSession session = setup.Start(_shard, outlet);
+        Assert.False(Receive(session, Opcode.Close, [0x03, 0xE8]));
+        _shard.TurnAll();
+
+        Assert.Equal(CloseCode.NormalClosure, outlet.Frames()[^1].CloseCode);
+        Assert.True(outlet.IsComplete);
+        Assert.Equal(0, setup.Room.MemberCount);
+    }
+
+    [Fact]
+    public async Task A_peer_that_closed_and_takes_nothing_more_is_aborted_after_the_close_timeout()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var time = new SteppedTime();
+        var shard = new TestShard(0, RoomSetup.Limits, time);
+        var outlet = new TestOutlet();
+        WebSocketSession session = setup.Start(shard, outlet);
+        shard.TurnAll();
+        Receive(session, Opcode.Close, [0x03, 0xE8]);
+        shard.TurnAll();
+        time.Step(RoomSetup.Limits.CloseTimeoutMs);
+        shard.PostSweep();
+        shard.TurnAll();
+        Assert.Equal(0, outlet.Aborts);
+        time.Step(1);
+        shard.PostSweep();
+        shard.TurnAll();
+        Assert.Equal(1, outlet.Aborts);
+        session.Stop();
+        shard.TurnAll();
+        Assert.Equal(0, shard.SessionCount);
+    }
+
+    [Fact]
+    public async Task A_silent_peer_is_pinged_and_closed_without_a_pong()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var time = new SteppedTime();
+        var shard = new TestShard(0, RoomSetup.Limits, time);
+        var outlet = new TestOutlet();
+        WebSocketSession session = setup.Start(shard, outlet);
+        shard.TurnAll();
+
+        void Sweep(int afterMs)
+        {
+            time.Step(afterMs);
+            shard.PostSweep();
+            shard.TurnAll();
+        }
+
+        Sweep(RoomSetup.Limits.PingIntervalMs - 1);
+        Assert.Single(outlet.Frames());
+        Sweep(1);
+        Assert.Equal((int)Opcode.Ping, outlet.Frames()[^1].Opcode);
+        Receive(session, Opcode.Pong, []);
+        Sweep(1000);
+        Sweep(RoomSetup.Limits.PingIntervalMs);
+        Sweep(RoomSetup.Limits.PongTimeoutMs);
+        Assert.True(session.IsOpen);
+        Sweep(1);
+        Assert.Equal(CloseCode.NoPong, outlet.Frames()[^1].CloseCode);
+        Assert.Equal(2, outlet.Frames().Count(frame => frame.Opcode == (int)Opcode.Ping));
+    }
+
+    /// <summary>A clock that moves when told, also the one for spans of time.</summary>
+    private sealed class SteppedTime : TimeProvider
+    {
+        private long _nowMs = 1_000_000;
+
+        public override long TimestampFrequency => 1000;
+
+        public void Step(int ms) => _nowMs += ms;
+
+        public override long GetTimestamp() => _nowMs;
+    }
+}

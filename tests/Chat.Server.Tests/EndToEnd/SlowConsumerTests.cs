@@ -1,0 +1,67 @@
+namespace Chat.Server.Tests.EndToEnd;
+
+/// <summary>A member that does not read, in a room where much is said.</summary>
+public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClassFixture<SlowConsumerTests.Fixture>
+{
+    private const int Messages = 3000;
+
+    private readonly RunningServer _server = fixture.Server;
+
+    [Fact]
+    public async Task A_member_that_does_not_read_is_closed_while_the_others_get_everything_and_it_can_resume()
+    {
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        using ChatSocket reader = await _server.EnterAsync(user, room);
+        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
+        await slow.ReadEventAsync();
+        long before = await _server.MetricAsync("chat_slow_consumers_total");
+
+        for (int seq = 1; seq < Messages; seq += 50) // 12 MB; the kernel takes 4.
+        {
+            await _server.FillAsync(user, room, 50, new string('x', 4000));
+            await reader.NextMessagesAsync(seq, 50);
+        }
+
+        await _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
+
+        // What it reads now is whole events in order, and then the reason, unless it waited too long for that.
+        long seen = 0;
+        int code = 0;
+        while (code == 0)
+        {
+            (int opcode, byte[] payload) = await slow.ReadFrameAsync();
+            if (opcode == RawClient.Close)
+            {
+                code = (payload[0] << 8) | payload[1];
+            }
+            else
+            {
+                Assert.Equal(++seen, System.Text.Json.JsonElement.Parse(payload).Number("seq"));
+            }
+        }
+
+        Assert.Equal(4002, code);
+        Assert.InRange(seen, 1, Messages - 1);
+        using ChatSocket resumed = await _server.EnterAsync(user, room, $"&since={Messages - 100}&epoch={reader.Welcome.Number("epoch")}");
+        Assert.True(resumed.Welcome.Flag("recovered"));
+        await resumed.NextMessagesAsync(Messages - 99, 100);
+    }
+
+    [Fact]
+    public async Task A_member_that_never_reads_again_is_cut_off()
+    {
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
+        await _server.MetricBecomesAsync("chat_websockets", sockets => sockets == 1);
+
+        await _server.FillAsync(user, room, Messages, new string('x', 4000));
+
+        await _server.MetricBecomesAsync("chat_websockets", sockets => sockets == 0);
+    }
+
+    public sealed class Fixture() : ServerFixture(ServerLaunch.Sqlite
+        .With("BACKLOG_BYTES_MAX", "524288")
+        .With("WS_CLOSE_TIMEOUT_MS", "3000"));
+}

@@ -1,0 +1,70 @@
+using Chat.TestKit;
+
+namespace Chat.Server.Tests.EndToEnd;
+
+public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.Fixture>
+{
+    private readonly RunningServer _server = fixture.Server;
+
+    [Fact]
+    public async Task Rest_and_sockets_work_over_tls()
+    {
+        Assert.Equal("https", _server.Url.Scheme);
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        using ChatSocket socket = await _server.EnterAsync(user, room);
+
+        await _server.PublishAsync(user, room, new string('x', 4000));
+        await socket.SayAsync("over wss");
+
+        await socket.NextMessagesAsync(1, 2);
+        await socket.NextAsync("ack");
+        Assert.Equal(1000, await socket.CloseAsync());
+    }
+
+    [Fact]
+    public async Task Plain_http_to_the_tls_port_is_refused_and_the_server_goes_on()
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+
+        Assert.DoesNotContain("200", await client.ReadToEndAsync(), StringComparison.Ordinal);
+        Assert.Equal(200, (await _server.GetAsync("/healthz")).Status);
+    }
+
+    [Fact]
+    public async Task A_client_that_vanishes_during_the_tls_handshake_is_forgotten()
+    {
+        for (int i = 0; i < 5; i++)
+        {
+            RawClient client = await _server.ConnectRawAsync();
+            await client.SendAsync("\u0016\u0003\u0001\u0002\0\u0001");
+            client.Reset();
+        }
+
+        Assert.Equal(200, (await _server.GetAsync("/healthz")).Status);
+    }
+
+    public sealed class Fixture : ServerFixture
+    {
+        private readonly TempFolder _folder;
+
+        public Fixture()
+            : this(new TempFolder())
+        {
+        }
+
+        private Fixture(TempFolder folder)
+            : base(ServerLaunch.Sqlite.With("TLS_CERT_FILE", folder.File("cert.pem")).With("TLS_KEY_FILE", folder.File("key.pem")))
+        {
+            _folder = folder;
+            TestCertificate.Write(folder.File("cert.pem"), folder.File("key.pem"));
+        }
+
+        public override async ValueTask DisposeAsync()
+        {
+            await base.DisposeAsync();
+            _folder.Dispose();
+        }
+    }
+}

@@ -1,0 +1,206 @@
+using Chat.Protocol.WebSocket;
+using Chat.Server.Connections;
+using Chat.Server.Rooms;
+
+namespace Chat.Server.Tests.Rooms;
+
+public sealed class ResumeTests
+{
+    private readonly TestShard _shard = new(0, RoomSetup.Limits, TimeProvider.System);
+    private readonly TestOutlet _outlet = new();
+
+    private static IEnumerable<long> Seqs(int from, int to) => Enumerable.Range(from, to - from + 1).Select(i => (long)i);
+
+    private static async Task PublishAsync(RoomSetup setup, int count, int length = 20)
+    {
+        for (int i = 1; i < count; i++)
+        {
+            setup.Offer(new string('x', length));
+        }
+
+        await setup.CommitAsync("the last of them");
+    }
+
+    /// <summary>Resumes, with what the ring holds or without it; two events become live after the client asked.</summary>
+    private async Task<SentFrame> ResumeAsync(RoomSetup setup, ResumePoint point, bool withRing = false)
+    {
+        if (!withRing)
+        {
+            setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        }
+
+        setup.Start(_shard, _outlet, point);
+        _shard.TurnAll();
+        setup.Offer("live");
+        _shard.TurnAll();
+        await _shard.TurnUntilAsync(() => _outlet.Frames().Count > 0);
+        setup.Offer("live");
+        _shard.TurnAll();
+        Assert.Equal("welcome", _outlet.Frames()[0].Type);
+        Assert.Equal(["live", "live"], _outlet.Messages().TakeLast(2).Select(frame => frame.Content));
+        return _outlet.Frames()[0];
+    }
+
+    [Fact]
+    public async Task A_client_that_asks_for_nothing_gets_what_is_live()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 3);
+        SentFrame welcome = await ResumeAsync(setup, ResumePoint.None, withRing: true);
+
+        Assert.Equal(3, welcome.Seq);
+        Assert.False(welcome["recovered"].GetBoolean());
+        Assert.Equal([4L, 5L], _outlet.Seqs());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_was_missed_comes_from_the_ring_or_from_history_without_a_hole(bool withRing)
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 20);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(5, setup.Epoch), withRing);
+
+        Assert.True(welcome["recovered"].GetBoolean());
+        Assert.False(welcome.Has("rolled_back_to"));
+        Assert.Equal(Seqs(6, 22), _outlet.Seqs());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_client_that_missed_nothing_is_told_so(bool withRing)
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 20);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(20, setup.Epoch), withRing);
+
+        Assert.True(welcome["recovered"].GetBoolean());
+        Assert.Equal([21L, 22L], _outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task A_replay_is_the_same_bytes_whether_from_the_ring_or_from_history()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await setup.CommitAsync("plain", "with a \"nonce\"");
+        await setup.CommitAsync("\"quoted\" \u0001 zoë 🎈 \\");
+        var fromRing = new TestOutlet();
+        setup.Start(_shard, fromRing, new ResumePoint(0, setup.Epoch));
+        _shard.TurnAll();
+        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        setup.Start(_shard, _outlet, new ResumePoint(0, setup.Epoch));
+        await _shard.TurnUntilAsync(() => _outlet.Frames().Count > 0);
+
+        Assert.Equal(2, _outlet.Messages().Count);
+        Assert.Equal(fromRing.Frames().Select(frame => frame.Payload), _outlet.Frames().Select(frame => frame.Payload));
+    }
+
+    [Fact]
+    public async Task A_client_that_is_ahead_of_the_room_is_rolled_back()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 5);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(9, setup.Epoch));
+
+        Assert.Equal(5, welcome["rolled_back_to"].GetInt64());
+        Assert.Equal([6L, 7L], _outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task A_gap_of_too_many_events_gives_the_newest_and_says_so()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 150);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(1, setup.Epoch), withRing: true);
+
+        Assert.False(welcome["recovered"].GetBoolean());
+        Assert.Equal(Seqs(101, 152), _outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task A_gap_of_too_many_bytes_gives_the_newest_and_says_so()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 70, length: 1000);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(1, setup.Epoch));
+
+        Assert.False(welcome["recovered"].GetBoolean());
+        Assert.Equal(Seqs(21, 72), _outlet.Seqs());
+    }
+
+    [Theory]
+    [InlineData(3, 3, false)]
+    [InlineData(4, 4, false)]
+    [InlineData(7, 4, true)]
+    public async Task A_client_of_an_older_epoch_drops_what_never_became_durable(int since, int replayAfter, bool isRolledBack)
+    {
+        using var folder = new TestKit.TempFolder();
+        int oldEpoch;
+        await using (RoomSetup before = await RoomSetup.OpenAsync(folder: folder))
+        {
+            oldEpoch = before.Epoch;
+            await PublishAsync(before, 4);
+        } // Without a word that the stop was clean: as after a crash.
+
+        await using RoomSetup setup = await RoomSetup.OpenAsync(folder: folder);
+        Assert.NotEqual(oldEpoch, setup.Epoch);
+        await PublishAsync(setup, 4);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(since, oldEpoch), withRing: true);
+
+        Assert.Equal(isRolledBack, welcome.Has("rolled_back_to"));
+        Assert.True(welcome["recovered"].GetBoolean());
+        Assert.Equal(Seqs(replayAfter + 1, 10), _outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task An_epoch_from_elsewhere_is_told_to_start_over()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 4);
+        SentFrame welcome = await ResumeAsync(setup, new ResumePoint(2, setup.Epoch + 5), withRing: true);
+
+        Assert.Equal(0, welcome["rolled_back_to"].GetInt64());
+        Assert.False(welcome["recovered"].GetBoolean());
+        Assert.Equal(Seqs(1, 6), _outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task A_session_that_left_while_its_replay_was_read_gets_nothing()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 20);
+        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        WebSocketSession session = setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
+        session.Stop();
+        _shard.TurnAll();
+        Assert.False(setup.Room.MembersOn(_shard).IsActive);
+        setup.Offer("live");
+        await _shard.TurnWhenWokenAsync();
+        await _shard.TurnWhenWokenAsync();
+
+        Assert.Empty(_outlet.Frames());
+    }
+
+    [Fact]
+    public async Task A_join_that_would_hold_more_than_a_backlog_ends_plainly_and_disturbs_nobody()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 20);
+        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        var other = new TestOutlet();
+        setup.Start(_shard, other);
+        setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
+        _shard.Turn();
+        for (int i = 0; i < 20; i++)
+        {
+            setup.Offer(new string('x', 1000)); // Before the shard takes the replay from its queue.
+        }
+
+        await _shard.TurnUntilAsync(() => _outlet.Frames().Count > 0);
+        Assert.Equal(CloseCode.InternalError, Assert.Single(_outlet.Frames()).CloseCode);
+        Assert.Equal(Seqs(21, 40), other.Seqs());
+        Assert.Equal(1, setup.Room.MemberCount);
+    }
+}

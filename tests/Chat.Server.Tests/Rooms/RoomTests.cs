@@ -1,0 +1,208 @@
+using System.Text;
+using Chat.Server.Rooms;
+using Chat.Server.Settings;
+using Chat.Storage;
+
+namespace Chat.Server.Tests.Rooms;
+
+public sealed class RoomTests
+{
+    private readonly TestShard _shard = new(0, RoomSetup.Limits, TimeProvider.System);
+
+    [Theory]
+    [InlineData(nameof(DeliveryOrder.Immediate))]
+    [InlineData(nameof(DeliveryOrder.Committed))]
+    public async Task Concurrent_publishers_get_numbers_without_holes_and_ring_and_history_agree(string order)
+    {
+        const int Publishers = 4;
+        const int Each = 500;
+        await using RoomSetup setup = await RoomSetup.OpenAsync(Enum.Parse<DeliveryOrder>(order));
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        TestPublisher[][] told = [.. Enumerable.Range(0, Publishers).Select(_ => new TestPublisher[Each])];
+        await Task.WhenAll(told.Select((publishers, number) => Task.Run(() =>
+        {
+            for (int i = 0; i < Each; i++)
+            {
+                publishers[i] = new TestPublisher();
+                Assert.Equal(OfferStatus.Accepted, setup.Offer($"{number}:{i}", publisher: publishers[i]));
+            }
+        })));
+        await _shard.TurnUntilAsync(() => outlet.BytesWritten > 0 && outlet.Messages().Count == Publishers * Each);
+
+        MessageRecord[] history = await setup.HistoryAsync(10_000);
+        Assert.Equal(Enumerable.Range(1, Publishers * Each).Select(i => (long)i), outlet.Seqs());
+        Assert.Equal(
+            history.Select(record => (record.Seq, record.Id, Encoding.UTF8.GetString(record.Content.Span))),
+            outlet.Messages().Select(frame => (frame.Seq, frame["id"].GetInt64(), frame.Content)));
+        for (int number = 0; number < Publishers; number++)
+        {
+            for (int i = 0; i < Each; i++)
+            {
+                MessageRecord record = (await told[number][i].Outcome).Record!;
+                Assert.Equal($"{number}:{i}", Encoding.UTF8.GetString(history[record.Seq - 1].Content.Span));
+                Assert.Equal(1, told[number][i].Calls);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(nameof(DeliveryOrder.Immediate))]
+    [InlineData(nameof(DeliveryOrder.Committed))]
+    public async Task A_message_sent_again_is_told_of_again_and_seen_once(string order)
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(Enum.Parse<DeliveryOrder>(order));
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        MessageRecord original = await setup.CommitAsync("one", "n");
+        // The publisher hears of it an instant before the nonce does.
+        OfferStatus status;
+        long seq;
+        var again = new TestPublisher();
+        while ((status = setup.Offer("one"u8.ToArray(), "n", again, out seq)) == OfferStatus.Pending)
+        {
+            await again.Outcome;
+        }
+
+        Assert.Equal((OfferStatus.Duplicate, original.Seq), (status, seq));
+        await setup.CommitAsync("two", "m");
+        await _shard.TurnUntilAsync(() => outlet.Messages().Count >= 2);
+        Assert.Equal(["one", "two"], outlet.Messages().Select(frame => frame.Content));
+        // What was reserved for the duplicate has been given back; the log gives back after it has told the publishers.
+        await _shard.TurnUntilAsync(() => setup.Log.Statistics.QueuedRows == 0);
+    }
+
+    [Fact]
+    public async Task A_loaded_room_goes_on_and_knows_the_nonces_of_before()
+    {
+        using var folder = new TestKit.TempFolder();
+        await using (RoomSetup before = await RoomSetup.OpenAsync(folder: folder))
+        {
+            await before.CommitAsync("one", "n");
+            await before.CommitAsync("two");
+        }
+
+        await using RoomSetup setup = await RoomSetup.OpenAsync(folder: folder);
+        Assert.Equal(OfferStatus.Duplicate, setup.Offer("one"u8.ToArray(), "n", null, out long seq));
+        Assert.Equal(1, seq);
+        Assert.Equal(3, (await setup.CommitAsync("three")).Seq);
+    }
+
+    [Theory]
+    [InlineData(nameof(DeliveryOrder.Immediate))]
+    [InlineData(nameof(DeliveryOrder.Committed))]
+    public async Task A_refused_row_keeps_its_number_for_members_as_in_history(string order)
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(Enum.Parse<DeliveryOrder>(order));
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        TestPublisher refused = new();
+        var waiting = new TestPublisher();
+        setup.Offer("one");
+        setup.Offer([0xC3], "bad", refused, out _); // Half a character: what validation would not let through.
+        OfferStatus again = setup.Offer([0xC3], "bad", waiting, out _);
+        setup.Offer("three");
+        Assert.Equal(ErrorCode.NotStored, (await refused.Outcome).ErrorCode);
+        if (again == OfferStatus.Pending)
+        {
+            Assert.Equal(ErrorCode.NotStored, (await waiting.Outcome).ErrorCode);
+        }
+
+        MessageRecord last = await setup.CommitAsync("the last");
+        await _shard.TurnUntilAsync(() => outlet.BytesWritten > 0 && setup.Room.HeadSeq == last.Seq && outlet.Seqs().LastOrDefault() == last.Seq);
+        Assert.Equal(Enumerable.Range(1, (int)last.Seq).Select(i => (long)i), outlet.Seqs());
+        MessageRecord[] history = await setup.HistoryAsync(100);
+        Assert.Equal(outlet.Seqs(), history.Select(record => record.Seq));
+        Assert.True(history[1].IsTombstone);
+        if (order == nameof(DeliveryOrder.Committed))
+        {
+            Assert.Equal(history.Select(record => record.SenderId), outlet.Messages().Select(frame => frame["sender_id"].GetInt64()));
+        }
+    }
+
+    [Fact]
+    public async Task A_full_ring_refuses_after_a_while_and_leaves_no_hole()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096);
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        OfferStatus status;
+        do
+        {
+            status = setup.Offer(new string('x', 300), "n" + setup.Room.HeadSeq);
+        }
+        while (status == OfferStatus.Accepted);
+
+        Assert.Equal(OfferStatus.Overloaded, status);
+        long head = setup.Room.HeadSeq;
+        _shard.TurnAll();
+        Assert.Equal(OfferStatus.Accepted, setup.Offer("the next", "n" + head)); // The nonce of the refused one is free.
+        _shard.TurnAll();
+        Assert.Equal(head + 1, outlet.Seqs()[^1]);
+        Assert.Equal(outlet.Seqs().Length, outlet.Seqs()[^1]);
+    }
+
+    [Fact]
+    public async Task A_publisher_that_waits_runs_the_shard_that_nobody_runs()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096);
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        _shard.Help = _shard.Turn;
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(OfferStatus.Accepted, setup.Offer(new string('x', 300)));
+        }
+
+        _shard.TurnAll();
+        Assert.Equal(Enumerable.Range(1, 100).Select(i => (long)i), outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task A_shard_that_publishes_into_its_own_full_ring_sends_first()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096);
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        _shard.Post(
+            (_, _) =>
+            {
+                for (int i = 0; i < 100; i++)
+                {
+                    Assert.Equal(OfferStatus.Accepted, setup.Offer(new string('x', 300)));
+                }
+            },
+            setup);
+        _shard.TurnAll();
+        Assert.Equal(Enumerable.Range(1, 100).Select(i => (long)i), outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task An_idle_room_gives_its_ring_back_and_goes_on_with_the_next_number()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        setup.Offer("one");
+        _shard.TurnAll();
+        Assert.Equal(4096, setup.Room.Ring.Capacity);
+
+        setup.Room.ShrinkIfIdle(_shard.NowMs, idleMs: 60_000);
+        Assert.Equal(4096, setup.Room.Ring.Capacity);
+        setup.Room.ShrinkIfIdle(_shard.NowMs + 60_001, idleMs: 60_000);
+        Assert.Equal(0, setup.Room.Ring.Capacity);
+        Assert.Equal(1, setup.Room.HeadSeq);
+
+        setup.Offer(new string('x', 3990));
+        _shard.TurnAll();
+        Assert.Equal(8192, setup.Room.Ring.Capacity); // The least that this event fits into.
+        Assert.Equal([1L, 2L], outlet.Seqs());
+    }
+}

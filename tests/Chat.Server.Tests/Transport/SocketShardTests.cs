@@ -1,0 +1,271 @@
+using System.Net.Sockets;
+using System.Text;
+using Chat.Protocol.WebSocket;
+using Chat.Server.Rooms;
+using Chat.Server.Tests.Rooms;
+using Chat.Server.Transport;
+
+namespace Chat.Server.Tests.Transport;
+
+/// <summary>Real sockets on real shards: what members get, in which order, and what stays behind when they go.</summary>
+public sealed class SocketShardTests
+{
+    public static TheoryData<string> Engines => TransportSetup.Engines;
+
+    private static byte[] ClientFrame(Opcode opcode, byte[] payload)
+    {
+        byte[] frame = new byte[FrameWriter.MaskedFrameBytes(payload.Length)];
+        FrameWriter.WriteMasked(frame, opcode, payload, maskingKey: 0x12345678);
+        return frame;
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Every_accept_ends_in_one_close_wherever_the_peer_goes(string engine)
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, shards: 2);
+        byte[] join = Encoding.ASCII.GetBytes($"join {RoomSetup.RoomId}\r\n");
+        byte[] say = ClientFrame(Opcode.Text, """{"type":"message","content":"x"}"""u8.ToArray());
+        byte[][] stages =
+        [
+            [],
+            "join 1"u8.ToArray(),
+            "get 10\r\n"u8.ToArray(),
+            "get 5000000\r\n"u8.ToArray(),
+            join,
+            [.. join, .. say[..1]],
+            [.. join, .. say[..9]],
+            [.. join, .. say],
+            [.. join, .. say, .. ClientFrame(Opcode.Close, [3, 232])],
+            [.. join, .. ClientFrame(Opcode.Binary, [1])],
+            [.. join, .. new byte[100]],
+        ];
+        int accepted = 0;
+        for (int round = 0; round < 20; round++)
+        {
+            foreach (byte[] stage in stages)
+            {
+                ShardClient client = await setup.ConnectAsync();
+                await client.SendAsync(stage);
+                if (round % 4 < 2 && stage.Length >= join.Length && stage[0] == 'j')
+                {
+                    await client.ReadAsync(1); // It goes in the middle of the answer, and not before the server has seen it.
+                }
+
+                if (round % 2 == 0)
+                {
+                    client.Reset();
+                }
+                else
+                {
+                    client.Dispose();
+                }
+
+                accepted++;
+            }
+
+            setup.Publish(setup.Rooms.Room, "to those that are dying");
+        }
+
+        await setup.AllCloseAsync(accepted);
+        Assert.Equal(0, setup.Rooms.Room.MemberCount);
+        Assert.Equal(0, setup.Rooms.Services.Metrics.WebSockets.Value);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_member_that_reads_slowly_gets_whole_frames_in_their_order(string engine)
+    {
+        const int Messages = 4000;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        using ShardClient slow = await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048);
+        static string Content(int seq) => new((char)('a' + (seq % 26)), 1 + (seq * 7 % 900));
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            setup.Publish(setup.Rooms.Room, Content(seq));
+        }
+
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            SentFrame frame = await slow.ReadFrameAsync();
+            Assert.Equal((seq, Content(seq)), (frame.Seq, frame.Content));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_member_that_stops_gets_4002_between_two_frames_and_the_others_everything(string engine)
+    {
+        const int Messages = 3000;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(
+            engine, limits: TransportSetup.Limits with { BacklogBytesMax = 128 * 1024 });
+        using ShardClient stopped = await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048);
+        using ShardClient reader = await setup.JoinAsync([setup.Rooms.Room]);
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            setup.Publish(setup.Rooms.Room, new string('x', 1 + (seq * 13 % 1500)));
+            Assert.Equal(seq, (await reader.ReadFrameAsync()).Seq);
+        }
+
+        Assert.Equal(1, setup.Rooms.Services.Metrics.SlowConsumers.Value);
+        for (int expected = 1; ; expected++)
+        {
+            SentFrame frame = await stopped.ReadFrameAsync();
+            if (frame.Opcode == (int)Opcode.Close)
+            {
+                Assert.Equal(CloseCode.SlowConsumer, frame.CloseCode);
+                Assert.InRange(expected, 2, Messages);
+                break;
+            }
+
+            Assert.Equal(expected, frame.Seq);
+        }
+
+        await stopped.SendAsync(ClientFrame(Opcode.Close, [0x0F, 0xA2]));
+        Assert.Empty(await stopped.ReadToEndAsync());
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_frame_larger_than_the_socket_buffer_arrives_whole(string engine)
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMax: 1 << 21);
+        using ShardClient member = await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048);
+        string large = string.Concat(Enumerable.Range(0, 250_000).Select(static number => $"{number % 1_000_000:D6}"));
+        setup.Publish(setup.Rooms.Room, large);
+        setup.Publish(setup.Rooms.Room, "small");
+        Assert.Equal(large, (await member.ReadFrameAsync()).Content);
+        Assert.Equal("small", (await member.ReadFrameAsync()).Content);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task One_socket_in_many_rooms_gets_the_order_of_each(string engine)
+    {
+        const int PerRoom = 300;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, shards: 2);
+        Room[] rooms = await setup.RoomsAsync(10);
+        using ShardClient one = await setup.JoinAsync(rooms, receiveBufferBytes: 4096);
+        using ShardClient other = await setup.JoinAsync(rooms);
+        Task publishing = Task.WhenAll(rooms.Select(room => Task.Run(() =>
+        {
+            for (int i = 0; i < PerRoom; i++)
+            {
+                setup.Publish(room, $"{room.Id} {new string('x', i)}");
+            }
+        })));
+        foreach (ShardClient member in (ShardClient[])[one, other])
+        {
+            Dictionary<long, long> seqs = rooms.ToDictionary(static room => room.Id, static _ => 0L);
+            for (int i = 0; i < PerRoom * rooms.Length; i++)
+            {
+                SentFrame frame = await member.ReadFrameAsync();
+                long room = frame["room_id"].GetInt64();
+                Assert.Equal(++seqs[room], frame.Seq);
+                Assert.Equal($"{room} {new string('x', (int)frame.Seq - 1)}", frame.Content);
+            }
+        }
+
+        await publishing;
+    }
+
+    /// <summary>More members than an io_uring has entries, and two rooms whose rings wrap in the same turn.</summary>
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Rooms_that_wrap_in_one_turn_do_not_get_each_others_bytes(string engine)
+    {
+        const int Members = 1100;
+        const int Rounds = 24;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMax: 4096);
+        Room[] rooms = await setup.RoomsAsync(2);
+        var large = new List<ShardClient>();
+        for (int i = 0; i < Members; i++)
+        {
+            large.Add(await setup.JoinAsync([rooms[0]]));
+        }
+
+        using ShardClient small = await setup.JoinAsync([rooms[1]]);
+        for (int round = 0; round < Rounds; round++)
+        {
+            using (await TransportSetup.HoldAsync(setup.Shards[0])) // Both rooms get dirty before the turn, this one first.
+            {
+                setup.Publish(rooms[0], new string('A', 700));
+                setup.Publish(rooms[1], new string('B', 700));
+            }
+
+            Assert.Equal(new string('B', 700), (await small.ReadFrameAsync()).Content);
+        }
+
+        foreach (ShardClient member in large)
+        {
+            for (int seq = 1; seq <= Rounds; seq++)
+            {
+                SentFrame frame = await member.ReadFrameAsync();
+                Assert.Equal((seq, new string('A', 700)), (frame.Seq, frame.Content));
+            }
+
+            member.Dispose();
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_quiet_room_has_its_turn_before_a_busy_one_is_done(string engine)
+    {
+        const int Busy = 800;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMin: 1 << 20);
+        Room[] rooms = await setup.RoomsAsync(2);
+        using ShardClient member = await setup.JoinAsync(rooms);
+        using (await TransportSetup.HoldAsync(setup.Shards[0]))
+        {
+            for (int i = 0; i < Busy; i++)
+            {
+                setup.Publish(rooms[0], new string('x', 1000));
+            }
+
+            setup.Publish(rooms[1], "quiet");
+        }
+
+        int before = 0;
+        while ((await member.ReadFrameAsync()).Content != "quiet")
+        {
+            before++;
+        }
+
+        Assert.InRange(before, 0, Busy / 4);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_close_frame_is_answered_also_when_the_end_of_input_came_with_it(bool isEnd)
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(nameof(SendEngine.Send));
+        using ShardClient member = await setup.JoinAsync([setup.Rooms.Room]);
+        using (await TransportSetup.HoldAsync(setup.Shards[0]))
+        {
+            await member.SendAsync(ClientFrame(Opcode.Close, [3, 232]));
+            if (isEnd)
+            {
+                member.Socket.Shutdown(SocketShutdown.Send);
+            }
+        }
+
+        SentFrame frame = Assert.Single(SentFrame.ReadAll(await member.ReadToEndAsync()));
+        Assert.Equal(CloseCode.NormalClosure, frame.CloseCode);
+    }
+
+    [Fact]
+    public async Task An_end_of_input_without_a_close_frame_ends_the_connection()
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(nameof(SendEngine.Send));
+        using ShardClient member = await setup.JoinAsync([setup.Rooms.Room]);
+        using (await TransportSetup.HoldAsync(setup.Shards[0]))
+        {
+            await member.SendAsync(ClientFrame(Opcode.Text, """{"type":"ping"}"""u8.ToArray()));
+            member.Socket.Shutdown(SocketShutdown.Send); // With bytes before it: one event tells of both.
+        }
+
+        await setup.AllCloseAsync(1);
+    }
+}
