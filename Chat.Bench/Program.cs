@@ -1,0 +1,3 @@
+using BenchmarkDotNet.Running;
+
+BenchmarkSwitcher.FromAssembly(typeof(Chat.Bench.RoomRingBenchmarks).Assembly).Run(args);
