@@ -178,13 +178,12 @@ internal sealed class Room
             Invariant.Require(published && seq == record.Seq);
         }
 
+        // The nonce first: who resends after the acknowledgement finds the message committed, and is answered at once.
+        List<Publisher>? waiting = record.Nonce is null ? null : _nonces.Commit(record);
         (record.Origin as Publisher)?.Committed(record, isDuplicate: false);
-        if (record.Nonce is not null && _nonces.Commit(record) is { } waiting)
+        foreach (Publisher publisher in waiting ?? [])
         {
-            foreach (Publisher publisher in waiting)
-            {
-                publisher.Committed(record, isDuplicate: true);
-            }
+            publisher.Committed(record, isDuplicate: true);
         }
     }
 
