@@ -106,7 +106,9 @@ internal sealed partial class ChatServer
                 BatchRowsMax = _settings.MessageLog.BatchRowsMax,
                 BatchBytesMax = _settings.MessageLog.BatchBytesMax,
                 Lanes = _settings.MessageLog.Lanes,
-                CommitIntervalMin = TimeSpan.FromMilliseconds(_settings.MessageLog.CommitIntervalMs),
+                CommitIntervalMin = _settings.MessageLog.CommitIntervalMs == SettingTable.StoreDefault
+                    ? null
+                    : TimeSpan.FromMilliseconds(_settings.MessageLog.CommitIntervalMs),
             },
             batch => rooms.Committed(batch),
             (record, failure) => rooms.Failed(record, failure),

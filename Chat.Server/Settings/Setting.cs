@@ -31,7 +31,7 @@ internal abstract class Setting(string name, string defaultText, string unit, st
     /// <summary>True for values that are or may contain a password: no message ever repeats them.</summary>
     public bool IsSecret { get; init; }
 
-    /// <summary>True when the default depends on this computer, which files made for every computer must not repeat.</summary>
+    /// <summary>True when the default depends on this computer or on other settings, which files made for everybody must not repeat.</summary>
     public bool DefaultIsMeasured { get; init; }
 
     /// <summary>True when <paramref name="text"/> is an accepted value. An empty text means the default, in every source.</summary>

@@ -17,6 +17,9 @@ internal static class SettingTable
     private const int Mib = 1024 * Kib;
     private const int HourMs = 3_600_000;
 
+    /// <summary>Outside the accepted range: nobody chose, and the store knows best.</summary>
+    public const int StoreDefault = -1;
+
     // Where it listens and keeps its data.
     public static readonly Setting<string> Host = Text("HOST", "localhost", "name",
         "localhost, an IP address (0.0.0.0 or :: for every interface) or a host name",
@@ -147,8 +150,8 @@ internal static class SettingTable
         "Bytes in one transaction; bounds its time when messages are long.");
     public static readonly Setting<int> MessageLogLanes = Integer("MESSAGE_LOG_LANES", 1, 1, 64, "writers",
         "Writers with a database connection each; one already writes 65,000 rows a second.");
-    public static readonly Setting<int> CommitIntervalMs = Integer("COMMIT_INTERVAL_MS", 1, 0, 1000, "ms",
-        "Commits of a writer begin at least this far apart, unless a batch is full; 1 ms turns thousands of small commits a second into hundreds.");
+    public static readonly Setting<int> CommitIntervalMs = MeasuredInteger("COMMIT_INTERVAL_MS", StoreDefault, 0, 1000, "ms",
+        "Commits of a writer begin at least this far apart, unless a batch is full; by default 5 on SQLite, 1 on PostgreSQL: hundreds of commits a second instead of thousands.");
 
     /// <summary>All of the above, in order.</summary>
     public static readonly ImmutableArray<Setting> All =

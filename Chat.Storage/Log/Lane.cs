@@ -19,6 +19,7 @@ internal sealed class Lane
     private readonly int _index;
     private readonly IChatStore _store;
     private readonly MessageLogOptions _options;
+    private readonly TimeSpan _commitIntervalMin;
     private readonly Action<ReadOnlyMemory<MessageRecord>> _committed;
     private readonly Action<MessageRecord, AppendFailure> _failed;
     private readonly TimeProvider _time;
@@ -43,6 +44,7 @@ internal sealed class Lane
         _index = index;
         _store = store;
         _options = options;
+        _commitIntervalMin = options.CommitIntervalMin ?? store.CommitIntervalMin;
         _committed = committed;
         _failed = failed;
         _time = time;
@@ -144,7 +146,7 @@ internal sealed class Lane
     /// </summary>
     private void Pace()
     {
-        var left = _options.CommitIntervalMin - Stopwatch.GetElapsedTime(_committedAt);
+        var left = _commitIntervalMin - Stopwatch.GetElapsedTime(_committedAt);
         if (left > TimeSpan.Zero && _log.QueuedRows < _options.BatchRowsMax && !_stopping.IsCancellationRequested)
             Thread.Sleep(left < OneMs ? OneMs : left);
         _committedAt = Stopwatch.GetTimestamp();

@@ -22,9 +22,9 @@ public sealed class MessageLogOptions
     /// <summary>
     /// Commits of a lane begin at least this far apart, unless a batch is full. A message after a pause commits at once; in a
     /// steady flow this makes larger batches of what would be thousands of small commits a second, for half of it on average.
-    /// Zero turns it off.
+    /// Zero turns it off; null takes <see cref="IChatStore.CommitIntervalMin"/>.
     /// </summary>
-    public TimeSpan CommitIntervalMin { get; init; } = TimeSpan.FromMilliseconds(1);
+    public TimeSpan? CommitIntervalMin { get; init; }
 
     /// <summary>The first wait after a failure; doubled by each further one up to <see cref="BackoffMax"/>, less up to half at random.</summary>
     public TimeSpan BackoffMin { get; init; } = TimeSpan.FromMilliseconds(10);

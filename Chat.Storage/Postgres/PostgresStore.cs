@@ -40,6 +40,9 @@ public sealed class PostgresStore : IChatStore
         _unpooled = NpgsqlDataSource.Create(builder);
     }
 
+    /// <summary>A commit costs this process little, and the database's own time already lets rows gather.</summary>
+    public TimeSpan CommitIntervalMin => TimeSpan.FromMilliseconds(1);
+
     public Task InitializeAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
     {
         await using var connection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
