@@ -30,6 +30,9 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
 
     public IReadOnlyList<Route> Routes => _routes;
 
+    /// <summary>The answer for every path that none of the routes has; null says that there is no such path.</summary>
+    public Response? Elsewhere { get; init; }
+
     public ValueTask<Response> AnswerAsync(RestCall call)
     {
         RequestMethod method = call.Head.Method == RequestMethod.Head ? RequestMethod.Get : call.Head.Method;
@@ -51,6 +54,11 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
 
         if (!pathIsKnown)
         {
+            if (Elsewhere is not null)
+            {
+                return new(Elsewhere);
+            }
+
             return new(call.Head.Method == RequestMethod.Options && call.Head.Path.SequenceEqual("*"u8)
                 ? Response.NoContent
                 : Upgrades.IsWebSocketPath(call.Head.Path) ? Problem.UpgradeRequired : Problem.NotFound);

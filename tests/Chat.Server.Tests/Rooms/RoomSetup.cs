@@ -22,7 +22,7 @@ internal sealed class RoomSetup : IAsyncDisposable
         _ownsFolder = ownsFolder;
     }
 
-    public required IChatStore Store { get; init; }
+    public required CountingStore Store { get; init; }
 
     public required MessageLog Log { get; init; }
 
@@ -59,7 +59,7 @@ internal sealed class RoomSetup : IAsyncDisposable
         TempFolder? folder = null)
     {
         TempFolder ownFolder = folder ?? new TempFolder();
-        IChatStore store = StoreFactory.Create(null, ownFolder.Path);
+        var store = new CountingStore(StoreFactory.Create(null, ownFolder.Path));
         await store.InitializeAsync(CancellationToken.None);
         StoreSession session = await store.BeginSessionAsync(CancellationToken.None);
         UserRecord ann = await store.FindUserByEmailAsync("ann@example.com", CancellationToken.None)
@@ -80,7 +80,7 @@ internal sealed class RoomSetup : IAsyncDisposable
             RingBytesMin = ringBytesMin,
             RingBytesMax = ringBytesMax,
         });
-        var resume = new Resume(log, store, NullLogger<Resume>.Instance);
+        var resume = new Resume(new ReplayCache(log, store, TimeProvider.System), NullLogger<Resume>.Instance);
         return new RoomSetup(ownFolder, folder is null)
         {
             Store = store,
