@@ -19,6 +19,9 @@ public sealed class RunningServer : IAsyncDisposable
 
     private RunningServer(ServerLaunch launch) => _launch = launch;
 
+    /// <summary>How it was started, its database included.</summary>
+    public ServerLaunch Launch => _launch;
+
     public ServerProcess Process { get; private set; } = null!;
 
     /// <summary>Such as http://127.0.0.1:40001/.</summary>
@@ -32,10 +35,12 @@ public sealed class RunningServer : IAsyncDisposable
     private string Log => string.Concat(_ended.Append(Process).Select(process => $"---- server\n{process.Output}"));
 
     /// <summary>Starts one, or skips the test when there is no PostgreSQL to run it on.</summary>
-    public static async Task<RunningServer> StartAsync(ServerLaunch launch)
+    /// <param name="launch">Settings and kind of store.</param>
+    /// <param name="database">The URL of a database of the test's own; null for a new one of the cluster that all tests share.</param>
+    public static async Task<RunningServer> StartAsync(ServerLaunch launch, string? database = null)
     {
         SkipWhenUnavailable(launch);
-        string database = launch.Store == StoreKind.Postgres ? await PostgresDatabases.CreateAsync() : "";
+        database ??= launch.Store == StoreKind.Postgres ? await PostgresDatabases.CreateAsync() : "";
         var server = new RunningServer(launch.With("DATABASE_URL", database));
         try
         {
@@ -194,6 +199,18 @@ public sealed class RunningServer : IAsyncDisposable
             }
 
             await Task.Delay(20);
+        }
+    }
+
+    /// <summary>Asks /readyz until it says so.</summary>
+    public async Task ReadyBecomesAsync(bool isReady)
+    {
+        for (long startedAt = Environment.TickCount64; (await GetAsync("/readyz")).Status != (isReady ? 200 : 503); await Task.Delay(20))
+        {
+            if (Environment.TickCount64 - startedAt > Deadline.ForStart.TotalMilliseconds)
+            {
+                throw new XunitException($"The server is still{(isReady ? " not" : "")} ready.\n{Log}");
+            }
         }
     }
 
