@@ -90,6 +90,9 @@ internal sealed partial class ChatServer
 
     private async Task<int> ServeAsync(IChatStore store, TokenService tokens, CancellationToken stopping)
     {
+        RateLimits? rates = _settings.Rates.AreOn
+            ? new RateLimits(_settings.Rates.Connection, _settings.Rates.User, _settings.Rates.BurstMs, _time)
+            : null;
         ReplayCache? replays = null;
         RoomDirectory? rooms = null; // The log calls back into the rooms, which need the log; it has nothing to say before there is a room.
         (Shard[] shards, IConnectionListenerFactory? transport, string engine) = await StartShardsAsync();
@@ -127,7 +130,7 @@ internal sealed partial class ChatServer
         rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
         using var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
-        http.Application = Application(store, session, log, rooms, replays, hasher, tokens, http.Cors);
+        http.Application = Application(store, session, log, rooms, replays, rates, hasher, tokens, http.Cors);
         if (!endpoint.IsListening)
         {
             await endpoint.StartAsync();
@@ -156,6 +159,7 @@ internal sealed partial class ChatServer
             }
 
             replays?.Sweep();
+            rates?.Sweep(nowMs);
         }
     }
 
@@ -293,7 +297,7 @@ internal sealed partial class ChatServer
         BodyTimeoutMs = _settings.Http.BodyTimeoutMs,
         KeepAliveTimeoutMs = _settings.Http.KeepAliveTimeoutMs,
         Application = new Application(
-            new Router(SystemEndpoints.WaitingRoutes, tokens, _loggers.CreateLogger<Router>()) { Elsewhere = Problem.StoreUnavailable },
+            new Router(SystemEndpoints.WaitingRoutes, tokens, null, _metrics, _loggers.CreateLogger<Router>()) { Elsewhere = Problem.StoreUnavailable },
             Upgrades: null,
             Sessions: null),
         Cors = new Cors(_settings.CorsOrigins),
@@ -308,6 +312,7 @@ internal sealed partial class ChatServer
         MessageLog log,
         RoomDirectory rooms,
         ReplayCache replays,
+        RateLimits? rates,
         PasswordHasher hasher,
         TokenService tokens,
         Cors cors)
@@ -315,12 +320,12 @@ internal sealed partial class ChatServer
         var subscriptions = new Subscriptions(rooms, store, _loggers.CreateLogger<Subscriptions>());
         var resume = new Resume(replays, _loggers.CreateLogger<Resume>());
         var accounts = new AccountEndpoints(store, new Credentials(_settings.Credentials), hasher, tokens);
-        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, _settings.Rooms, session.Epoch, _time);
+        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
         var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
         return new Application(
-            new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, _loggers.CreateLogger<Router>()),
+            new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>()),
             new Upgrades(tokens, cors, subscriptions),
-            new SessionServices(log, resume, subscriptions, _metrics));
+            new SessionServices(log, resume, subscriptions, _metrics, rates));
     }
 
     private RoomServices RoomServices(MessageLog log, StoreSession session, int shardCount) =>

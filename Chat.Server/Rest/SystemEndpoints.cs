@@ -69,6 +69,7 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
         Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);
+        Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);
