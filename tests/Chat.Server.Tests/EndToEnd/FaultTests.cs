@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Chat.TestKit;
 
 namespace Chat.Server.Tests.EndToEnd;
@@ -49,9 +50,71 @@ public abstract class FaultTests(ServerLaunch launch)
         Assert.Equal(0, load.Rollbacks);
     }
 
+    [Fact]
+    public async Task Hundreds_of_clients_that_come_back_at_once_after_a_crash_all_get_what_they_missed()
+    {
+        const int Seen = 50;
+        const int Messages = 200;
+        await using RunningServer server = await StartAsync(Immediate);
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        await server.FillAsync(user, room, Messages, "x");
+        long epoch;
+        using (ChatSocket before = await server.EnterAsync(user, room))
+        {
+            epoch = before.Welcome.Number("epoch");
+        }
+
+        await server.KillAndStartAgainAsync();
+        ChatSocket[] sockets = await Task.WhenAll(Enumerable.Range(0, Resumers).Select(_ => server.EnterAsync(user, room, $"&since={Seen}&epoch={epoch}")));
+        await Task.WhenAll(sockets.Select(async socket =>
+        {
+            Assert.Equal((Messages, true), (socket.Welcome.Number("seq"), socket.Welcome.Flag("recovered")));
+            await socket.NextMessagesAsync(Seen + 1, Messages - Seen);
+        }));
+        await server.PublishAsync(user, room, "live");
+        await Task.WhenAll(sockets.Select(socket => socket.NextMessagesAsync(Messages + 1, 1)));
+        Array.ForEach(sockets, socket => socket.Dispose());
+    }
+
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task A_message_that_the_database_refuses_leaves_a_tombstone_in_its_place(string delivery)
+    {
+        await using RunningServer server = await StartAsync(delivery);
+        User ann = await server.RegisterAsync();
+        User bob = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(ann);
+        using ChatSocket reader = await server.EnterAsync(ann, room);
+        using ChatSocket gone = await server.EnterAsync(bob, room);
+        await server.PublishAsync(ann, room, "before");
+        await server.ExecuteSqlAsync($"DELETE FROM users WHERE id = {bob.Id}");
+
+        server.ErrorsAreExpected = true; // The log names the row.
+        await gone.SayAsync("from nobody", "n");
+        JsonElement error = await gone.SkipToAsync("error");
+        Assert.Equal(("unknown_user", "n"), (error.Text("code"), error.Text("nonce")));
+        await server.PublishAsync(ann, room, "after");
+
+        IReadOnlyList<JsonElement> live = await reader.NextMessagesAsync(1, 3);
+        Assert.Equal(delivery == Committed ? "" : "from nobody", live[1].Text("content"));
+        IReadOnlyList<JsonElement> history = await server.HistoryAsync(ann, room);
+        Assert.Equal([false, true, false], history.Select(message => message.Flag("deleted")));
+
+        await server.KillAndStartAgainAsync();
+        using ChatSocket resumed = await server.EnterAsync(ann, room, $"&since=1&epoch={reader.Welcome.Number("epoch")}");
+        Assert.Equal(JsonValueKind.Null, resumed.Welcome.GetProperty("rolled_back_to").ValueKind);
+        Assert.Equal(["", "after"], (await resumed.NextMessagesAsync(2, 2)).Select(message => message.Text("content")));
+    }
+
+    /// <summary>More by hand: the server's and the tests' descriptors must suffice.</summary>
+    private static int Resumers { get; } =
+        int.TryParse(Environment.GetEnvironmentVariable("CHAT_TEST_RESUMERS"), out int resumers) ? resumers : 300;
+
     protected async Task<RunningServer> StartAsync(string delivery, string? database = null, string drainTimeoutMs = "") =>
         await RunningServer.StartAsync(
-            launch
+            (launch with { IgnoresFileQuotaSignal = true })
                 .With("DELIVERY", delivery)
                 .With("DRAIN_TIMEOUT_MS", drainTimeoutMs)
                 .With("RESUME_EVENTS_MAX", "10000") // A client that is away for the whole of a slow restart still gets all.
@@ -60,7 +123,33 @@ public abstract class FaultTests(ServerLaunch launch)
             database);
 }
 
-public sealed class FaultsOnSqlite() : FaultTests(ServerLaunch.Sqlite);
+public sealed class FaultsOnSqlite() : FaultTests(ServerLaunch.Sqlite)
+{
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task A_full_disk_delays_and_loses_nothing_and_needs_no_restart(string delivery)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "The quota is Linux's.");
+        await using RunningServer server = await StartAsync(delivery);
+        await using Load load = await Load.StartAsync(server);
+        await load.ProgressAsync();
+        FileQuota.Set(server.Process.Id, 0);
+        await server.ReadyBecomesAsync(false);
+        Assert.Contains("cannot commit and keeps trying", server.Process.Output, StringComparison.Ordinal);
+        FileQuota.Lift(server.Process.Id);
+        await server.ReadyBecomesAsync(true);
+        await load.ProgressAsync();
+        Assert.Equal(0, load.Rollbacks);
+
+        // And once more, for good: what was acknowledged is there although the last that the server saw was a full disk.
+        FileQuota.Set(server.Process.Id, 0);
+        await server.ReadyBecomesAsync(false);
+        await server.KillAndStartAgainAsync();
+        await load.ProgressAsync();
+        await load.CheckAsync();
+    }
+}
 
 public sealed class FaultsOnPostgres() : FaultTests(ServerLaunch.Postgres)
 {

@@ -1,6 +1,9 @@
+using System.Data.Common;
 using System.Net.Sockets;
 using System.Text.Json;
 using Chat.TestKit;
+using Microsoft.Data.Sqlite;
+using Npgsql;
 using Xunit.Sdk;
 
 namespace Chat.Server.Tests.EndToEnd;
@@ -212,6 +215,18 @@ public sealed class RunningServer : IAsyncDisposable
                 throw new XunitException($"The server is still{(isReady ? " not" : "")} ready.\n{Log}");
             }
         }
+    }
+
+    /// <summary>Changes the database behind the server's back.</summary>
+    public async Task ExecuteSqlAsync(string sql)
+    {
+        await using DbConnection connection = _launch.Store == StoreKind.Sqlite
+            ? new SqliteConnection($"Data Source={Path.Combine(Folder, "data", "chat.db")};Foreign Keys=True;Pooling=False")
+            : new NpgsqlConnection($"{Storage.DatabaseUrl.ToConnectionString(_launch.Settings["DATABASE_URL"])};Pooling=False");
+        await connection.OpenAsync();
+        await using DbCommand command = connection.CreateCommand();
+        command.CommandText = sql;
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <summary>A WebSocket on which the welcome has been read.</summary>

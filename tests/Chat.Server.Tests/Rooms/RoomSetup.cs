@@ -56,8 +56,11 @@ internal sealed class RoomSetup : IAsyncDisposable
         int shards = 1,
         int ringBytesMin = 4096,
         int ringBytesMax = 1 << 20,
-        TempFolder? folder = null)
+        TempFolder? folder = null,
+        RateLimits? rates = null,
+        TimeProvider? time = null)
     {
+        time ??= TimeProvider.System;
         TempFolder ownFolder = folder ?? new TempFolder();
         var store = new CountingStore(StoreFactory.Create(null, ownFolder.Path));
         await store.InitializeAsync(CancellationToken.None);
@@ -73,7 +76,7 @@ internal sealed class RoomSetup : IAsyncDisposable
             (record, failure) => rooms.Failed(record, failure),
             TimeProvider.System,
             NullLogger.Instance);
-        rooms = new RoomDirectory(store, new RoomServices(log, TimeProvider.System, order, session.Epoch, shards)
+        rooms = new RoomDirectory(store, new RoomServices(log, time, order, session.Epoch, shards)
         {
             NonceWindowMs = 600_000,
             NoncesPerRoomMax = 10_000,
@@ -87,7 +90,7 @@ internal sealed class RoomSetup : IAsyncDisposable
             Log = log,
             Rooms = rooms,
             Room = (await rooms.FindAsync(RoomId, CancellationToken.None))!,
-            Services = new SessionServices(log, resume, new Subscriptions(rooms, store, NullLogger<Subscriptions>.Instance), new ServerMetrics()),
+            Services = new SessionServices(log, resume, new Subscriptions(rooms, store, NullLogger<Subscriptions>.Instance), new ServerMetrics(), rates),
             Ann = new Sender(ann.Id, ann.Username),
             Epoch = session.Epoch,
         };
