@@ -54,8 +54,8 @@ public class FanOutBenchmarks : IDisposable
         _room = (await rooms.FindAsync(1, CancellationToken.None))!;
         _shard = new ManualShard();
         var services = new SessionServices(
-            _log, new Resume(_log, _store, NullLogger<Resume>.Instance),
-            new Subscriptions(rooms, _store, NullLogger<Subscriptions>.Instance), new ServerMetrics());
+            _log, new Resume(new ReplayCache(_log, _store, TimeProvider.System), NullLogger<Resume>.Instance),
+            new Subscriptions(rooms, _store, NullLogger<Subscriptions>.Instance), new ServerMetrics(), Rates: null);
         var sender = new Sender(user.Id, user.Username);
         for (int i = 0; i < Members; i++)
         {

@@ -24,7 +24,9 @@ internal sealed partial class ChatServer
     private const int SessionSweepMs = 1000;
     private const int RoomSweepMs = 30_000;
     private const int RoomIdleMs = 60_000;
-    private static readonly TimeSpan StoreRetryDelayMax = TimeSpan.FromSeconds(5);
+
+    /// <summary>As the message log's: a database that returns is found within a second.</summary>
+    private static readonly TimeSpan StoreRetryDelayMax = TimeSpan.FromSeconds(1);
 
     private readonly ServerSettings _settings;
     private readonly ILoggerFactory _loggers;
@@ -77,14 +79,7 @@ internal sealed partial class ChatServer
         }
 
         await using IChatStore store = OpenStore();
-        StoreSession? session = await BeginSessionAsync(store, stopping.Token);
-        if (session is null)
-        {
-            return 0; // Told to stop while it waited for the database.
-        }
-
-        int unsavedExitCode = await ServeAsync(store, session, key, stopping.Token);
-        return unsavedExitCode;
+        return await ServeAsync(store, new TokenService(_settings.Token, key, _time), stopping.Token);
 
         void Stop(PosixSignalContext context)
         {
@@ -93,9 +88,29 @@ internal sealed partial class ChatServer
         }
     }
 
-    private async Task<int> ServeAsync(IChatStore store, StoreSession session, SigningKey key, CancellationToken stopping)
+    private async Task<int> ServeAsync(IChatStore store, TokenService tokens, CancellationToken stopping)
     {
-        RoomDirectory rooms = null!; // The log calls back into the rooms, which need the log; it has nothing to say before there is a room.
+        RateLimits? rates = _settings.Rates.AreOn
+            ? new RateLimits(_settings.Rates.Connection, _settings.Rates.User, _settings.Rates.BurstMs, _time)
+            : null;
+        ReplayCache? replays = null;
+        RoomDirectory? rooms = null; // The log calls back into the rooms, which need the log; it has nothing to say before there is a room.
+        (Shard[] shards, IConnectionListenerFactory? transport, string engine) = await StartShardsAsync();
+        HttpServices http = HttpServices(tokens);
+        var handler = new ChatConnectionHandler(http, shards, _settings.ConnectionsMax, _loggers.CreateLogger<ChatConnectionHandler>());
+        await using var endpoint = new KestrelEndpoint(_settings, handler, transport, _loggers);
+        using var sweeping = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        Task sweeps = SweepAsync(handler, shards, SweepRooms, sweeping.Token);
+
+        StoreSession? session = await BeginSessionAsync(store, endpoint, stopping);
+        if (session is null)
+        {
+            await sweeps;
+            using var closeTimeout = new CancellationTokenSource();
+            await CloseAsync(handler, shards, endpoint.StopAsync(closeTimeout.Token), closeTimeout);
+            return 0; // Told to stop while it waited for the database.
+        }
+
         await using var log = new MessageLog(
             store,
             session,
@@ -110,25 +125,24 @@ internal sealed partial class ChatServer
                     ? null
                     : TimeSpan.FromMilliseconds(_settings.MessageLog.CommitIntervalMs),
             },
-            batch => rooms.Committed(batch),
-            (record, failure) => rooms.Failed(record, failure),
+            batch => rooms!.Committed(batch),
+            (record, failure) => rooms!.Failed(record, failure),
             _time,
             _loggers.CreateLogger<MessageLog>());
-
-        (Shard[] shards, IConnectionListenerFactory? transport, string engine) = await StartShardsAsync();
         rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
         using var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
-        ChatConnectionHandler handler = Handler(store, session, log, rooms, shards, hasher, new TokenService(_settings.Token, key, _time));
+        replays = new ReplayCache(log, store, _time);
+        http.Application = Application(store, session, log, rooms, replays, rates, hasher, tokens, http.Cors);
+        if (!endpoint.IsListening)
+        {
+            await endpoint.StartAsync();
+        }
 
-        await using var endpoint = new KestrelEndpoint(_settings, handler, transport, _loggers);
-        await endpoint.StartAsync();
         foreach (string url in endpoint.Urls)
         {
             Listening(_logger, url, _settings.DatabaseUrl.Length == 0 ? "SQLite" : "PostgreSQL", session.Epoch, engine, shards.Length);
         }
 
-        using var sweeping = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        Task sweeps = SweepAsync(handler, shards, rooms, sweeping.Token);
         await Task.WhenAny(Task.Delay(Timeout.Infinite, stopping), log.Completion);
         if (log.Completion.IsFaulted)
         {
@@ -138,6 +152,17 @@ internal sealed partial class ChatServer
         await sweeping.CancelAsync();
         await sweeps;
         return await StopAsync(store, log, handler, shards, endpoint);
+
+        void SweepRooms(long nowMs)
+        {
+            foreach (Room room in rooms?.Loaded ?? [])
+            {
+                room.ShrinkIfIdle(nowMs, RoomIdleMs);
+            }
+
+            replays?.Sweep();
+            rates?.Sweep(nowMs);
+        }
     }
 
     /// <summary>No new connections and no new messages; what was accepted becomes durable and is acknowledged; then everybody is told to go.</summary>
@@ -148,19 +173,7 @@ internal sealed partial class ChatServer
         using var closeTimeout = new CancellationTokenSource();
         Task unbound = endpoint.StopAsync(closeTimeout.Token);
         long unsaved = log.Completion.IsFaulted ? -1 : await log.DrainAsync(TimeSpan.FromMilliseconds(_settings.DrainTimeoutMs));
-        foreach (Shard shard in shards)
-        {
-            shard.PostCloseAll(CloseCode.GoingAway, "server is stopping");
-        }
-
-        handler.StopWaiting();
-        closeTimeout.CancelAfter(_settings.WebSocket.CloseTimeoutMs);
-        await unbound;
-        foreach (Shard shard in shards)
-        {
-            (shard as IDisposable)?.Dispose();
-        }
-
+        await CloseAsync(handler, shards, unbound, closeTimeout);
         if (unsaved == 0)
         {
             try
@@ -178,6 +191,23 @@ internal sealed partial class ChatServer
 
         Unsaved(_logger, unsaved);
         return 1;
+    }
+
+    /// <summary>Tells every client to go, and waits until they are gone, at most for the time of a close handshake.</summary>
+    private async Task CloseAsync(ChatConnectionHandler handler, Shard[] shards, Task unbound, CancellationTokenSource closeTimeout)
+    {
+        foreach (Shard shard in shards)
+        {
+            shard.PostCloseAll(CloseCode.GoingAway, "server is stopping");
+        }
+
+        handler.StopWaiting();
+        closeTimeout.CancelAfter(_settings.WebSocket.CloseTimeoutMs);
+        await unbound;
+        foreach (Shard shard in shards)
+        {
+            (shard as IDisposable)?.Dispose();
+        }
     }
 
     /// <summary>The threads that send, and what Kestrel binds through: null for its own sockets.</summary>
@@ -217,8 +247,11 @@ internal sealed partial class ChatServer
         }
     }
 
-    /// <summary>Takes the database over, and waits for it when it is away. Null when the server is told to stop first.</summary>
-    private async Task<StoreSession?> BeginSessionAsync(IChatStore store, CancellationToken stopping)
+    /// <summary>
+    /// Takes the database over. While it is away, the server waits for it and listens: an operator's /readyz gets its answer, and clients are
+    /// told to come back. Null when the server is told to stop first.
+    /// </summary>
+    private async Task<StoreSession?> BeginSessionAsync(IChatStore store, KestrelEndpoint endpoint, CancellationToken stopping)
     {
         var delay = TimeSpan.FromMilliseconds(100);
         while (!stopping.IsCancellationRequested)
@@ -237,6 +270,15 @@ internal sealed partial class ChatServer
                 return null;
             }
 
+            if (!endpoint.IsListening)
+            {
+                await endpoint.StartAsync();
+                foreach (string url in endpoint.Urls)
+                {
+                    ListeningNotReady(_logger, url);
+                }
+            }
+
             await Task.Delay(delay, _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             delay = delay * 2 < StoreRetryDelayMax ? delay * 2 : StoreRetryDelayMax;
         }
@@ -244,45 +286,48 @@ internal sealed partial class ChatServer
         return null;
     }
 
-    private ChatConnectionHandler Handler(
+    /// <summary>Everything of HTTP, with the answers of a server that waits for its database.</summary>
+    private HttpServices HttpServices(TokenService tokens) => new()
+    {
+        Limits = new Protocol.Http.HttpLimits
+        {
+            HeadBytesMax = _settings.Http.HeadBytesMax,
+            FieldsMax = _settings.Http.FieldsMax,
+            BodyBytesMax = _settings.Http.BodyBytesMax,
+        },
+        HeadTimeoutMs = _settings.Http.HeadTimeoutMs,
+        BodyTimeoutMs = _settings.Http.BodyTimeoutMs,
+        KeepAliveTimeoutMs = _settings.Http.KeepAliveTimeoutMs,
+        Application = new Application(
+            new Router(SystemEndpoints.WaitingRoutes, tokens, null, _metrics, _loggers.CreateLogger<Router>()) { Elsewhere = Problem.StoreUnavailable },
+            Upgrades: null,
+            Sessions: null),
+        Cors = new Cors(_settings.CorsOrigins),
+        Metrics = _metrics,
+        Date = new HttpDate(_time),
+        Time = _time,
+    };
+
+    private Application Application(
         IChatStore store,
         StoreSession session,
         MessageLog log,
         RoomDirectory rooms,
-        IReadOnlyList<Shard> shards,
+        ReplayCache replays,
+        RateLimits? rates,
         PasswordHasher hasher,
-        TokenService tokens)
+        TokenService tokens,
+        Cors cors)
     {
         var subscriptions = new Subscriptions(rooms, store, _loggers.CreateLogger<Subscriptions>());
-        var resume = new Resume(log, store, _loggers.CreateLogger<Resume>());
-        var cors = new Cors(_settings.CorsOrigins);
+        var resume = new Resume(replays, _loggers.CreateLogger<Resume>());
         var accounts = new AccountEndpoints(store, new Credentials(_settings.Credentials), hasher, tokens);
-        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, _settings.Rooms, session.Epoch, _time);
+        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
         var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
-        var http = new HttpServices
-        {
-            Limits = new Protocol.Http.HttpLimits
-            {
-                HeadBytesMax = _settings.Http.HeadBytesMax,
-                FieldsMax = _settings.Http.FieldsMax,
-                BodyBytesMax = _settings.Http.BodyBytesMax,
-            },
-            HeadTimeoutMs = _settings.Http.HeadTimeoutMs,
-            BodyTimeoutMs = _settings.Http.BodyTimeoutMs,
-            KeepAliveTimeoutMs = _settings.Http.KeepAliveTimeoutMs,
-            Router = new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, _loggers.CreateLogger<Router>()),
-            Cors = cors,
-            Upgrades = new Upgrades(tokens, cors, subscriptions),
-            Metrics = _metrics,
-            Date = new HttpDate(_time),
-            Time = _time,
-        };
-        return new ChatConnectionHandler(
-            http,
-            new SessionServices(log, resume, subscriptions, _metrics),
-            shards,
-            _settings.ConnectionsMax,
-            _loggers.CreateLogger<ChatConnectionHandler>());
+        return new Application(
+            new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>()),
+            new Upgrades(tokens, cors, subscriptions),
+            new SessionServices(log, resume, subscriptions, _metrics, rates));
     }
 
     private RoomServices RoomServices(MessageLog log, StoreSession session, int shardCount) =>
@@ -309,7 +354,7 @@ internal sealed partial class ChatServer
     };
 
     /// <summary>The one timer of the server: deadlines are numbers, and this looks at them.</summary>
-    private async Task SweepAsync(ChatConnectionHandler handler, Shard[] shards, RoomDirectory rooms, CancellationToken stopping)
+    private async Task SweepAsync(ChatConnectionHandler handler, Shard[] shards, Action<long> sweepRooms, CancellationToken stopping)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(HttpSweepMs), _time);
         try
@@ -327,11 +372,7 @@ internal sealed partial class ChatServer
 
                 if (elapsedMs % RoomSweepMs == 0)
                 {
-                    long nowMs = shards[0].NowMs;
-                    foreach (Room room in rooms.Loaded)
-                    {
-                        room.ShrinkIfIdle(nowMs, RoomIdleMs);
-                    }
+                    sweepRooms(shards[0].NowMs);
                 }
             }
         }
@@ -343,6 +384,9 @@ internal sealed partial class ChatServer
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Listening on {Url} (store {Store}, epoch {Epoch}, transport {Transport} x {Shards})")]
     private static partial void Listening(ILogger logger, string url, string store, int epoch, string transport, int shards);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Listening on {Url} (not ready: the database is away)")]
+    private static partial void ListeningNotReady(ILogger logger, string url);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "JWT_SECRET is not set: made a signing key and keep it in {Path}")]
     private static partial void SigningKeyGenerated(ILogger logger, string path);

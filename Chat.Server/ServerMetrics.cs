@@ -39,4 +39,7 @@ internal sealed class ServerMetrics
     public Counter ProtocolErrors { get; } = new();
 
     public Counter SlowConsumers { get; } = new();
+
+    /// <summary>Commands and calls refused because their sender was too fast.</summary>
+    public Counter RateLimited { get; } = new();
 }

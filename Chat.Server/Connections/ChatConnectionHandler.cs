@@ -14,7 +14,7 @@ namespace Chat.Server.Connections;
 /// WebSocket session when a handshake was accepted. One call per connection, on thread-pool threads.
 /// </summary>
 internal sealed partial class ChatConnectionHandler(
-    HttpServices http, SessionServices sessions, IReadOnlyList<Shard> shards, int connectionsMax, ILogger<ChatConnectionHandler> logger)
+    HttpServices http, IReadOnlyList<Shard> shards, int connectionsMax, ILogger<ChatConnectionHandler> logger)
     : ConnectionHandler
 {
     private static readonly byte[] Refusal =
@@ -93,7 +93,7 @@ internal sealed partial class ChatConnectionHandler(
     private void Attach(ShardConnection connection, AcceptedHandshake handshake)
     {
         var session = new WebSocketSession(
-            connection.Socket.Shard, connection.Socket, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, sessions);
+            connection.Socket.Shard, connection.Socket, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, http.Application.Sessions!);
         session.Start(handshake.Resume);
         connection.Attach(session);
     }
@@ -138,7 +138,7 @@ internal sealed partial class ChatConnectionHandler(
         PipeReader input = connection.Transport.Input;
         var outlet = new PipeOutlet(shard, connection.Transport.Output, connection.Abort);
         var session = new WebSocketSession(
-            shard, outlet, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, sessions);
+            shard, outlet, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, http.Application.Sessions!);
         session.Start(handshake.Resume);
         try
         {

@@ -241,7 +241,7 @@ internal sealed class HttpConnection : IDisposable
     private async ValueTask AnswerAsync(bool keepAlive)
     {
         _call.Begin(_head, _body.WrittenMemory, _context.ConnectionClosed);
-        Response response = await _services.Router.AnswerAsync(_call);
+        Response response = await _services.Application.Router.AnswerAsync(_call);
         Write(response, keepAlive);
     }
 
@@ -266,7 +266,9 @@ internal sealed class HttpConnection : IDisposable
 
     private async Task<AcceptedHandshake?> UpgradeAsync()
     {
-        (AcceptedHandshake? accepted, Response? refusal) = await _services.Upgrades.ReadAsync(_head, _context.ConnectionClosed);
+        (AcceptedHandshake? accepted, Response? refusal) = _services.Application.Upgrades is { } upgrades
+            ? await upgrades.ReadAsync(_head, _context.ConnectionClosed)
+            : (null, Problem.StoreUnavailable);
         if (accepted is null)
         {
             // Closed also when the client would stay: what follows could be frames, and must not be read as a request.

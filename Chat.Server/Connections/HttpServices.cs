@@ -7,6 +7,7 @@ namespace Chat.Server.Connections;
 internal sealed class HttpServices
 {
     private volatile bool _isStopping;
+    private volatile Application _application = null!;
 
     public required HttpLimits Limits { get; init; }
 
@@ -16,11 +17,14 @@ internal sealed class HttpServices
 
     public required int KeepAliveTimeoutMs { get; init; }
 
-    public required Router Router { get; init; }
+    /// <summary>Replaced when the database has come: a request is answered by one or the other.</summary>
+    public required Application Application
+    {
+        get => _application;
+        set => _application = value;
+    }
 
     public required Cors Cors { get; init; }
-
-    public required Upgrades Upgrades { get; init; }
 
     public required ServerMetrics Metrics { get; init; }
 

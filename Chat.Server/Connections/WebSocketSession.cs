@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Chat.Protocol;
 using Chat.Protocol.Messages;
@@ -25,6 +26,7 @@ internal sealed class WebSocketSession : Publisher
 
     private readonly SessionServices _services;
     private MessageReader _reader;
+    private ConnectionRate _rate;
     private bool _inputEnded;
 
     private ConcurrentDictionary<long, Membership>? _memberships;
@@ -274,12 +276,22 @@ internal sealed class WebSocketSession : Publisher
                     return taken;
                 case ReadStatus.Text:
                     ReceiveCommand(payload);
+                    if (_inputEnded)
+                    {
+                        return taken;
+                    }
+
                     break;
                 case ReadStatus.Binary:
                     EndInput(CloseCode.UnsupportedData, "commands are text messages");
                     return taken;
                 case ReadStatus.Ping:
                     ReceivePing(payload);
+                    if (_inputEnded)
+                    {
+                        return taken;
+                    }
+
                     break;
                 case ReadStatus.Pong:
                     break; // Anything heard counts as a sign of life.
@@ -296,7 +308,15 @@ internal sealed class WebSocketSession : Publisher
     private void ReceiveCommand(ReadOnlySpan<byte> json)
     {
         byte[] scratch = ReceiveScratch.Strings(json.Length);
-        if (!CommandParser.TryParse(json, scratch, out Command command, out CommandError error, Shard.Limits.ContentCharsMax))
+        bool isSound = CommandParser.TryParse(json, scratch, out Command command, out CommandError error, Shard.Limits.ContentCharsMax);
+        if (_services.Rates is { } rates
+            && Take(rates, isSound && command.Type == CommandType.Message, json.Length) is > 0 and int retryAfterMs)
+        {
+            RefuseAsTooFast(rates, isSound ? command.Nonce : error.Nonce, isSound ? command.RoomId : error.RoomId, retryAfterMs);
+            return;
+        }
+
+        if (!isSound)
         {
             PostError(error.Code!, error.Message, Text(error.Nonce), error.RoomId, 0);
             return;
@@ -317,6 +337,36 @@ internal sealed class WebSocketSession : Publisher
             case CommandType.Ping:
                 Shard.Post(static (target, _) => ((WebSocketSession)target).SendPong(), this);
                 break;
+        }
+    }
+
+    /// <summary>0 when the client may, else the milliseconds until it may.</summary>
+    private int Take(RateLimits rates, bool isMessage, int bytes)
+    {
+        int retryAfterMs = isMessage ? _rate.TakeMessage(rates, bytes, _heardMs) : _rate.TakeCommand(rates, bytes, _heardMs);
+        if (retryAfterMs == 0)
+        {
+            retryAfterMs = isMessage ? rates.TakeMessage(Sender.UserId, bytes, _heardMs) : rates.TakeCommand(Sender.UserId, bytes, _heardMs);
+            if (retryAfterMs > 0)
+            {
+                _rate.Charge(rates, isMessage, bytes);
+            }
+        }
+
+        return retryAfterMs;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void RefuseAsTooFast(RateLimits rates, ReadOnlySpan<byte> nonce, long roomId, int retryAfterMs)
+    {
+        _services.Metrics.RateLimited.Add();
+        if (_rate.IsExhausted(rates))
+        {
+            EndInput(CloseCode.RateLimited, "rate limited");
+        }
+        else
+        {
+            PostError(ErrorCode.RateLimited, "slower, please", Text(nonce), roomId == 0 ? DefaultRoom?.Id ?? 0 : roomId, retryAfterMs);
         }
     }
 
@@ -375,6 +425,17 @@ internal sealed class WebSocketSession : Publisher
 
     private void ReceivePing(ReadOnlySpan<byte> payload)
     {
+        if (_services.Rates is { } rates && Take(rates, isMessage: false, payload.Length) > 0)
+        {
+            _services.Metrics.RateLimited.Add();
+            if (_rate.IsExhausted(rates))
+            {
+                EndInput(CloseCode.RateLimited, "rate limited");
+            }
+
+            return; // Without a pong: a later ping's covers this one (section 5.5.3).
+        }
+
         byte[] pong = new byte[FrameWriter.HeaderBytes(payload.Length) + payload.Length];
         FrameWriter.WriteFrame(pong, Opcode.Pong, payload);
         Shard.Post(static (target, argument) => ((WebSocketSession)target).SendControl((byte[])argument!), this, pong);

@@ -36,6 +36,10 @@ internal static class Problem
     public static Response Busy(int retryAfterSeconds) =>
         Of(429, "busy", "Too many logins at once.").With("Retry-After", $"{retryAfterSeconds}");
 
+    /// <summary>The caller sends more than one user may.</summary>
+    public static Response RateLimited(int retryAfterMs) =>
+        Of(429, "rate_limited", "Too many calls or messages of this user.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");
+
     public static Response Overloaded(int retryAfterMs) =>
         Of(503, "overloaded", "Too many messages wait to be stored.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");
 

@@ -11,7 +11,15 @@ namespace Chat.Server.Rest;
 
 /// <summary>Rooms, their members, their messages.</summary>
 internal sealed class RoomEndpoints(
-    IChatStore store, MessageLog log, RoomDirectory rooms, Subscriptions subscriptions, RoomSettings settings, int epoch, TimeProvider time)
+    IChatStore store,
+    MessageLog log,
+    RoomDirectory rooms,
+    Subscriptions subscriptions,
+    RateLimits? rates,
+    ServerMetrics metrics,
+    RoomSettings settings,
+    int epoch,
+    TimeProvider time)
 {
     private const int HistoryLimitDefault = 50;
     private const int HistoryLimitMax = 200;
@@ -167,6 +175,13 @@ internal sealed class RoomEndpoints(
 
         CancellationToken aborted = call.Aborted;
         TokenIdentity caller = call.Caller!;
+        // Its bytes have been counted with the call.
+        if (rates is not null && rates.TakeMessage(caller.UserId, 0, rates.NowMs) is > 0 and int retryAfterMs)
+        {
+            metrics.RateLimited.Add();
+            return Problem.RateLimited(retryAfterMs);
+        }
+
         (Room? room, Response? refusal) = await EnterAsync(call);
         if (room is null)
         {

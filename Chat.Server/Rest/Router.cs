@@ -24,11 +24,14 @@ internal sealed record Route(RequestMethod Method, string Path, bool NeedsToken,
 /// Finds the endpoint of a request: a list of some fifteen paths, compared one after the other, which takes less time than
 /// hashing would. No reflection. Whatever an endpoint throws becomes an answer here.
 /// </summary>
-internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService tokens, ILogger<Router> logger)
+internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService tokens, RateLimits? rates, ServerMetrics metrics, ILogger<Router> logger)
 {
     private readonly Route[] _routes = [.. routes];
 
     public IReadOnlyList<Route> Routes => _routes;
+
+    /// <summary>The answer for every path that none of the routes has; null says that there is no such path.</summary>
+    public Response? Elsewhere { get; init; }
 
     public ValueTask<Response> AnswerAsync(RestCall call)
     {
@@ -51,6 +54,11 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
 
         if (!pathIsKnown)
         {
+            if (Elsewhere is not null)
+            {
+                return new(Elsewhere);
+            }
+
             return new(call.Head.Method == RequestMethod.Options && call.Head.Path.SequenceEqual("*"u8)
                 ? Response.NoContent
                 : Upgrades.IsWebSocketPath(call.Head.Path) ? Problem.UpgradeRequired : Problem.NotFound);
@@ -92,6 +100,11 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
             }
 
             call.Caller = token.Identity;
+            if (rates is not null && rates.TakeCommand(call.Caller.UserId, call.Content.Length, rates.NowMs) is > 0 and int retryAfterMs)
+            {
+                metrics.RateLimited.Add();
+                return new(Problem.RateLimited(retryAfterMs));
+            }
         }
 
         try

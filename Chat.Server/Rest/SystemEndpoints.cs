@@ -17,9 +17,18 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         .With("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; frame-ancestors 'none'")
         .With("X-Content-Type-Options", "nosniff");
 
+    /// <summary>What a server says that waits for its database: it lives, and is not ready.</summary>
+    public static IReadOnlyList<Route> WaitingRoutes { get; } =
+    [
+        new(RequestMethod.Get, "/healthz", NeedsToken: false, static _ => new(Healthy)),
+        new(RequestMethod.Get, "/readyz", NeedsToken: false, static _ => new(Health(isReady: false, database: false, messageLog: false))),
+        new(RequestMethod.Get, "/openapi.json", NeedsToken: false, static _ => new(OpenApi)),
+        new(RequestMethod.Get, "/", NeedsToken: false, static _ => new(WebClient)),
+    ];
+
     public IReadOnlyList<Route> Routes =>
     [
-        new(RequestMethod.Get, "/healthz", NeedsToken: false, static _ => new(Response.Json(200, new HealthJson("ok", null, null), RestJson.Default.HealthJson))),
+        new(RequestMethod.Get, "/healthz", NeedsToken: false, static _ => new(Healthy)),
         new(RequestMethod.Get, "/readyz", NeedsToken: false, GetReadyAsync),
         new(RequestMethod.Get, "/metrics", NeedsToken: false, _ => new(GetMetrics())),
         new(RequestMethod.Get, "/openapi.json", NeedsToken: false, static _ => new(OpenApi)),
@@ -38,10 +47,14 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
             database = false;
         }
 
-        bool isReady = database && log.IsHealthy;
-        return Response.Json(
-            isReady ? 200 : 503, new HealthJson(isReady ? "ready" : "not ready", database, log.IsHealthy), RestJson.Default.HealthJson);
+        bool messageLog = log.IsHealthy;
+        return Health(database && messageLog, database, messageLog);
     }
+
+    private static Response Healthy => Response.Json(200, new HealthJson("ok", null, null), RestJson.Default.HealthJson);
+
+    private static Response Health(bool isReady, bool database, bool messageLog) => Response.Json(
+        isReady ? 200 : 503, new HealthJson(isReady ? "ready" : "not ready", database, messageLog), RestJson.Default.HealthJson);
 
     private Response GetMetrics()
     {
@@ -56,6 +69,7 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
         Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);
+        Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);

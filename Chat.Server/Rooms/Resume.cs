@@ -1,10 +1,5 @@
-using System.Buffers;
-using System.Text;
-using Chat.Protocol;
-using Chat.Protocol.Messages;
 using Chat.Protocol.WebSocket;
 using Chat.Server.Connections;
-using Chat.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Chat.Server.Rooms;
@@ -17,18 +12,13 @@ internal sealed record ResumePoint(long Since, long Epoch)
 
 /// <summary>
 /// Lets a session into a room: welcome, then what it missed, then live events; nothing twice, nothing between. What it
-/// missed comes from the ring when the ring reaches back far enough, else from history; meanwhile live events are held.
+/// missed comes from the ring when the ring reaches back far enough, else from history, which <see cref="ReplayCache"/> reads once for all who
+/// come back at the same time; meanwhile live events are held.
 /// </summary>
-internal sealed partial class Resume(MessageLog log, IChatStore store, ILogger<Resume> logger)
+internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger)
 {
     /// <summary>How many of the newest events a client gets that was away for too long to be given all.</summary>
     private const int NewestEvents = 50;
-
-    /// <summary>
-    /// An event enters the ring an instant before its row enters the log. A reader that comes between the two finds
-    /// history one short of the ring and looks again; this often before it gives up.
-    /// </summary>
-    private const int ReadsMax = 200;
 
     /// <summary>Begins. The membership is known to its session and not yet to its group. Shard thread.</summary>
     public void Begin(Membership membership, ResumePoint point)
@@ -109,20 +99,20 @@ internal sealed partial class Resume(MessageLog log, IChatStore store, ILogger<R
             bool isKnownEpoch = point.Epoch <= room.Epoch;
             if (isKnownEpoch && point.Epoch >= 0 && point.Epoch != room.Epoch)
             {
-                since = Math.Min(since, await store.LastSeqUpToEpochAsync(room.Id, (int)point.Epoch, CancellationToken.None));
+                since = Math.Min(since, await replays.LastSeqUpToEpochAsync(room, (int)point.Epoch));
             }
 
             long? rolledBackTo = isKnownEpoch ? (since < point.Since ? since : null) : 0;
             SessionLimits limits = membership.Group.Shard.Limits;
-            byte[]? replay = null;
+            ReadOnlyMemory<byte>? replay = null;
             if (isKnownEpoch && head - since <= limits.ResumeEventsMax)
             {
-                replay = await ReadFramesAsync(room, since, head, limits.ResumeBytesMax);
+                replay = await replays.ReadAsync(room, since, head, limits.ResumeEventsMax, limits.ResumeBytesMax);
             }
 
             bool recovered = replay is not null;
-            replay ??= await ReadFramesAsync(room, Math.Max(0, head - NewestEvents), head, int.MaxValue);
-            var result = new Replay(membership, head, recovered, rolledBackTo, replay!);
+            replay ??= await replays.ReadAsync(room, Math.Max(0, head - NewestEvents), head, NewestEvents, int.MaxValue);
+            var result = new Replay(membership, recovered, rolledBackTo, replay!.Value);
             membership.Group.Shard.Post(static (_, argument) => Complete((Replay)argument!), this, result);
         }
         catch (Exception exception) // The edge of this task: whatever failed, the client is told and can come again.
@@ -148,7 +138,7 @@ internal sealed partial class Resume(MessageLog log, IChatStore store, ILogger<R
         }
 
         ReadOnlySpan<byte> held = membership.Group.EndJoin(membership);
-        Enter(membership, membership.Group.Seq, replay.Recovered, replay.RolledBackTo, replay.Frames, held);
+        Enter(membership, membership.Group.Seq, replay.Recovered, replay.RolledBackTo, replay.Frames.Span, held);
     }
 
     private static void Fail(Membership membership)
@@ -170,58 +160,8 @@ internal sealed partial class Resume(MessageLog log, IChatStore store, ILogger<R
         }
     }
 
-    /// <summary>The framed events (since, upTo], all of them; null when they take more than <paramref name="bytesMax"/>.</summary>
-    private async Task<byte[]?> ReadFramesAsync(Room room, long since, long upTo, int bytesMax)
-    {
-        for (int reads = 0; ; reads++)
-        {
-            if (since >= upTo)
-            {
-                return [];
-            }
-
-            HistoryPage page = await log.ReadHistoryAsync(
-                room.Log, beforeSeq: upTo + 1, afterSeq: since, limit: (int)(upTo - since), CancellationToken.None);
-            IReadOnlyList<MessageRecord> messages = page.Messages;
-            if (messages.Count == upTo - since && messages[0].Seq == since + 1 && messages[^1].Seq == upTo)
-            {
-                var frames = new ArrayBufferWriter<byte>(messages.Count * 256);
-                foreach (MessageRecord message in messages)
-                {
-                    WriteFrame(frames, message);
-                    if (frames.WrittenCount > bytesMax)
-                    {
-                        return null;
-                    }
-                }
-
-                return frames.WrittenSpan.ToArray();
-            }
-
-            if (reads == ReadsMax)
-            {
-                throw new InvariantException($"history of room {room.Id} has {messages.Count} of the {upTo - since} events after {since}");
-            }
-
-            await Task.Delay(1);
-        }
-    }
-
-    private static void WriteFrame(ArrayBufferWriter<byte> frames, MessageRecord message)
-    {
-        byte[] username = Encoding.UTF8.GetBytes(message.SenderName);
-        byte[] nonce = message.Nonce is null ? [] : Encoding.UTF8.GetBytes(message.Nonce);
-        int payloadBytesMax = MessageEvent.BytesMax(username.Length, message.Content.Length, nonce.Length);
-        byte[] payload = ArrayPool<byte>.Shared.Rent(payloadBytesMax);
-        int length = MessageEvent.Write(
-            payload, message.RoomId, message.Seq, message.Id, message.SenderId, username, message.Content.Span, nonce, message.CreatedAtUnixMs);
-        Span<byte> frame = frames.GetSpan(FrameWriter.HeaderBytesMax + length);
-        frames.Advance(FrameWriter.WriteFrame(frame, Opcode.Text, payload.AsSpan(0, length)));
-        ArrayPool<byte>.Shared.Return(payload);
-    }
-
     [LoggerMessage(Level = LogLevel.Warning, Message = "The replay of room {RoomId} could not be read")]
     private static partial void ReplayFailed(ILogger logger, long roomId, Exception exception);
 
-    private sealed record Replay(Membership Membership, long Head, bool Recovered, long? RolledBackTo, byte[] Frames);
+    private sealed record Replay(Membership Membership, bool Recovered, long? RolledBackTo, ReadOnlyMemory<byte> Frames);
 }

@@ -193,6 +193,12 @@ internal sealed class Room
     /// </summary>
     public void Failed(MessageRecord record, string code)
     {
+        if (_services.Order == DeliveryOrder.Committed && code != ErrorCode.Unavailable)
+        {
+            // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
+            PublishTombstones(record.Seq + 1);
+        }
+
         (record.Origin as Publisher)?.Failed(Id, record.Nonce, code);
         if (record.Nonce is not null)
         {

@@ -9,8 +9,11 @@ namespace Chat.Server.Rooms;
 /// </summary>
 internal sealed class RoomDirectory(IChatStore store, RoomServices services)
 {
-    /// <summary>Newest messages read to warm the nonce window: more than a sender has unacknowledged when a server dies.</summary>
-    private const int WarmMessages = 200;
+    /// <summary>Newest messages that are always read to warm the nonce window, however old: after a long stop their senders come back with them.</summary>
+    private const int WarmMessagesMin = 200;
+
+    /// <summary>Read at a time when a busy room's window reaches further back.</summary>
+    private const int WarmMessagesPerRead = 2_000;
 
     private readonly ConcurrentDictionary<long, Lazy<Task<Room?>>> _rooms = new();
 
@@ -83,8 +86,44 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
         }
 
         long lastSeq = await store.LastSeqAsync(roomId, CancellationToken.None);
-        IReadOnlyList<MessageRecord> recent =
-            await store.ReadMessagesAsync(roomId, beforeSeq: null, afterSeq: null, WarmMessages, CancellationToken.None);
-        return new Room(record, lastSeq, services, recent);
+        return new Room(record, lastSeq, services, await ReadRecentAsync(roomId));
     }
+
+    /// <summary>
+    /// The newest messages, ascending: as many as the nonce window holds, of its time. When the server died, batches of thousands may have
+    /// been durable whose acknowledgements never went out; all of that is sent again. The window is counted from the newest
+    /// message, not from now: a server that was down for an hour must still know what it was sent before.
+    /// </summary>
+    private async Task<List<MessageRecord>> ReadRecentAsync(long roomId)
+    {
+        var recent = new List<MessageRecord>(
+            await store.ReadMessagesAsync(roomId, beforeSeq: null, afterSeq: null, Math.Min(WarmMessagesMin, services.NoncesPerRoomMax), CancellationToken.None));
+        bool hasMore = recent.Count == WarmMessagesMin;
+        while (hasMore
+            && recent.Count < services.NoncesPerRoomMax
+            && recent[^1].CreatedAtUnixMs - recent[0].CreatedAtUnixMs < services.NonceWindowMs)
+        {
+            int count = Math.Min(WarmMessagesPerRead, services.NoncesPerRoomMax - recent.Count);
+            IReadOnlyList<MessageRecord> older =
+                await store.ReadMessagesAsync(roomId, recent[0].Seq, afterSeq: null, count, CancellationToken.None);
+            recent.InsertRange(0, older.Select(WithoutContent));
+            hasMore = older.Count == count;
+        }
+
+        return recent;
+    }
+
+    /// <summary>Thousands of long messages would be kept for the sake of their nonces.</summary>
+    private static MessageRecord WithoutContent(MessageRecord record) => new()
+    {
+        Id = record.Id,
+        RoomId = record.RoomId,
+        Seq = record.Seq,
+        Epoch = record.Epoch,
+        SenderId = record.SenderId,
+        SenderName = record.SenderName,
+        Nonce = record.Nonce,
+        Content = default,
+        CreatedAtUnixMs = record.CreatedAtUnixMs,
+    };
 }

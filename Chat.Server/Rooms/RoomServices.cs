@@ -45,6 +45,7 @@ internal sealed class RoomServices
 internal static class ErrorCode
 {
     public const string Overloaded = "overloaded";
+    public const string RateLimited = "rate_limited";
     public const string NoSuchRoom = "no_such_room";
     public const string NotSubscribed = "not_subscribed";
     public const string TooManySubscriptions = "too_many_subscriptions";

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Chat.Server.Connections;
 using Microsoft.Extensions.Logging;
 
 namespace Chat.Server.Settings;
@@ -54,6 +55,8 @@ internal sealed record ServerSettings
 
     public required RoomSettings Rooms { get; init; }
 
+    public required RateSettings Rates { get; init; }
+
     public required MessageLogLimits MessageLog { get; init; }
 
     /// <summary>Only the name: the compiler's version would print <see cref="DatabaseUrl"/> into the first log that formats it.</summary>
@@ -87,6 +90,12 @@ internal enum DeliveryOrder
 
     /// <summary>Fanned out after the commit.</summary>
     Committed,
+}
+
+internal enum Switch
+{
+    On,
+    Off,
 }
 
 internal sealed record TlsFiles(string CertFile, string KeyFile);
@@ -136,5 +145,7 @@ internal sealed record RoomSettings
 
     public required int NoncesPerRoomMax { get; init; }
 }
+
+internal sealed record RateSettings(bool AreOn, int BurstMs, Rate Connection, Rate User);
 
 internal sealed record MessageLogLimits(int RowsMax, int BytesMax, int BatchRowsMax, int BatchBytesMax, int Lanes, int CommitIntervalMs);

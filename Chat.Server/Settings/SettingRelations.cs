@@ -37,6 +37,12 @@ internal static class SettingRelations
             ?? Holds(SettingTable.BacklogBytesMax, SettingTable.ContentCharsMax)
             ?? Holds(SettingTable.ResumeBytesMax, SettingTable.ContentCharsMax)
             ?? Holds(SettingTable.BatchBytesMax, SettingTable.ContentCharsMax)
+            ?? LetsThrough(SettingTable.ConnectionMessagesPerS, 1)
+            ?? LetsThrough(SettingTable.ConnectionCommandsPerS, 1)
+            ?? LetsThrough(SettingTable.ConnectionBytesPerS, values.Get(SettingTable.WsMessageBytesMax))
+            ?? LetsThrough(SettingTable.UserMessagesPerS, 1)
+            ?? LetsThrough(SettingTable.UserCommandsPerS, 1)
+            ?? LetsThrough(SettingTable.UserBytesPerS, Math.Max(values.Get(SettingTable.WsMessageBytesMax), values.Get(SettingTable.HttpBodyBytesMax)))
             ?? Argon2Blocks();
 
         string? AtMost(Setting<int> lower, Setting<int> upper) => values.Get(lower) <= values.Get(upper)
@@ -51,6 +57,17 @@ internal static class SettingRelations
                 ? null
                 : $"{bytesMax.Name} is {values.Get(bytesMax)} (from {values.SourceOf(bytesMax)}): expected at least {need}, "
                     + $"to hold {charsMax.Name} = {values.Get(charsMax)} (from {values.SourceOf(charsMax)}) as JSON.";
+        }
+
+        // A burst that holds less than the longest command would refuse that for ever.
+        string? LetsThrough(Setting<int> perS, int need)
+        {
+            var burst = (long)values.Get(perS) * values.Get(SettingTable.RateBurstMs) / 1000;
+            return values.Get(perS) == 0 || burst >= need
+                ? null
+                : $"{perS.Name} is {values.Get(perS)} (from {values.SourceOf(perS)}): expected a burst of at least {need}, "
+                    + $"in {SettingTable.RateBurstMs.Name} = {values.Get(SettingTable.RateBurstMs)} "
+                    + $"(from {values.SourceOf(SettingTable.RateBurstMs)}) it is {burst}.";
         }
 
         // RFC 9106 section 3.1: memory of at least 8 blocks of 1 KiB a lane.

@@ -139,6 +139,24 @@ internal static class SettingTable
     public static readonly Setting<int> NoncesPerRoomMax = Integer("NONCES_PER_ROOM_MAX", 10_000, 1, 10_000_000, "nonces",
         "Nonces known per room; 10 minutes at 16 messages a second.");
 
+    // How fast one client may be. Token buckets: each limit is an average, and a burst of RATE_BURST_MS may come at once.
+    public static readonly Setting<Switch> RateLimits = Choice("RATE_LIMITS", Switch.On,
+        "Whether clients are held to the limits below; off for a load test, or where every client is trusted.");
+    public static readonly Setting<int> RateBurstMs = Integer("RATE_BURST_MS", 5_000, 100, 600_000, "ms",
+        "How much of its average a client may use at once; 5 s let a client resend or subscribe to what it has after a reconnect.");
+    public static readonly Setting<int> ConnectionMessagesPerS = Integer("CONNECTION_MESSAGES_PER_S", 200, 0, 10_000_000, "messages/s",
+        "Messages of one socket; people type 5 a second at most, bots and bridges send more. 0 for no limit.");
+    public static readonly Setting<int> ConnectionBytesPerS = Integer("CONNECTION_BYTES_PER_S", Mib, 0, 1024 * Mib, "bytes/s",
+        "Bytes of one socket's commands; 64 of the longest a second. 0 for no limit.");
+    public static readonly Setting<int> ConnectionCommandsPerS = Integer("CONNECTION_COMMANDS_PER_S", 200, 0, 10_000_000, "commands/s",
+        "Commands other than messages of one socket, pings included; with the burst as many subscriptions as it may have. 0 for no limit.");
+    public static readonly Setting<int> UserMessagesPerS = Integer("USER_MESSAGES_PER_S", 400, 0, 10_000_000, "messages/s",
+        "Messages of one user over all sockets and REST; two sockets in full flow. 0 for no limit.");
+    public static readonly Setting<int> UserBytesPerS = Integer("USER_BYTES_PER_S", 2 * Mib, 0, 1024 * Mib, "bytes/s",
+        "Bytes of one user's commands and calls; two sockets in full flow. 0 for no limit.");
+    public static readonly Setting<int> UserCommandsPerS = Integer("USER_COMMANDS_PER_S", 1_000, 0, 10_000_000, "commands/s",
+        "Other commands and REST calls of one user; five devices that reconnect at once. 0 for no limit.");
+
     // Message log.
     public static readonly Setting<int> MessageLogRowsMax = Integer("MESSAGE_LOG_ROWS_MAX", 65_536, 1, 16 * Mib, "rows",
         "Messages that wait for the database; about one second of its best rate, beyond it senders are told overloaded.");
@@ -165,6 +183,7 @@ internal static class SettingTable
         WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs,
         Delivery, ContentCharsMax, RoomNameCharsMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,
         ResumeEventsMax, ResumeBytesMax, NonceWindowMs, NoncesPerRoomMax,
+        RateLimits, RateBurstMs, ConnectionMessagesPerS, ConnectionBytesPerS, ConnectionCommandsPerS, UserMessagesPerS, UserBytesPerS, UserCommandsPerS,
         MessageLogRowsMax, MessageLogBytesMax, BatchRowsMax, BatchBytesMax, MessageLogLanes, CommitIntervalMs,
     ];
 

@@ -1,4 +1,5 @@
 using System.Collections;
+using Chat.Server.Connections;
 
 namespace Chat.Server.Settings;
 
@@ -124,6 +125,17 @@ internal static class SettingsReader
             NonceWindowMs = values.Get(SettingTable.NonceWindowMs),
             NoncesPerRoomMax = values.Get(SettingTable.NoncesPerRoomMax),
         },
+        Rates = new RateSettings(
+            AreOn: values.Get(SettingTable.RateLimits) == Switch.On,
+            BurstMs: values.Get(SettingTable.RateBurstMs),
+            Connection: new Rate(
+                MessagesPerS: values.Get(SettingTable.ConnectionMessagesPerS),
+                BytesPerS: values.Get(SettingTable.ConnectionBytesPerS),
+                CommandsPerS: values.Get(SettingTable.ConnectionCommandsPerS)),
+            User: new Rate(
+                MessagesPerS: values.Get(SettingTable.UserMessagesPerS),
+                BytesPerS: values.Get(SettingTable.UserBytesPerS),
+                CommandsPerS: values.Get(SettingTable.UserCommandsPerS))),
         MessageLog = new MessageLogLimits(
             RowsMax: values.Get(SettingTable.MessageLogRowsMax),
             BytesMax: values.Get(SettingTable.MessageLogBytesMax),

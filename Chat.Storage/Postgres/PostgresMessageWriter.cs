@@ -12,14 +12,24 @@ internal sealed class PostgresMessageWriter : IMessageWriter
     private const string Copy =
         "COPY messages (id, room_id, seq, epoch, sender_id, nonce, content, created_at) FROM STDIN (FORMAT BINARY)";
 
+    /// <summary>
+    /// Makes PostgreSQL notice within some 20 s that this computer is gone, and let go of our locks, also the one that keeps a second server out; by its own default
+    /// that takes two hours.
+    /// </summary>
+    internal const string WatchPeer = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3";
+
     private readonly NpgsqlConnection _connection;
+    private readonly Backend _backend;
+    private readonly LostBackends _lost;
     private readonly NpgsqlBatch _head;
     private readonly NpgsqlParameter<long[]> _roomIds = new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint };
     private readonly NpgsqlParameter<long[]> _lastSeqs = new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint };
 
-    private PostgresMessageWriter(NpgsqlConnection connection, long session)
+    private PostgresMessageWriter(NpgsqlConnection connection, long session, LostBackends lost)
     {
         _connection = connection;
+        _backend = Backend.Of(connection);
+        _lost = lost;
         _head = new NpgsqlBatch(connection)
         {
             BatchCommands =
@@ -42,7 +52,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
         };
     }
 
-    internal static PostgresMessageWriter Open(NpgsqlDataSource dataSource, long session)
+    internal static PostgresMessageWriter Open(NpgsqlDataSource dataSource, long session, LostBackends lost)
     {
         NpgsqlConnection? connection = null;
         try
@@ -50,7 +60,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
             connection = dataSource.OpenConnection();
             // An acknowledgement promises more than synchronous_commit = off keeps, whatever the server's default is.
             using (var command = new NpgsqlCommand(
-                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'", connection))
+                $"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; {WatchPeer}", connection))
                 command.ExecuteNonQuery();
             using (var command = new NpgsqlCommand($"SELECT pg_try_advisory_lock_shared({PostgresSchema.SessionLock})", connection))
             {
@@ -58,7 +68,8 @@ internal sealed class PostgresMessageWriter : IMessageWriter
                 if (command.ExecuteScalar() is false)
                     throw new AppendException(AppendErrorKind.Transient, "Another server is taking the database over.");
             }
-            var writer = new PostgresMessageWriter(connection, session);
+            lost.End(connection);
+            var writer = new PostgresMessageWriter(connection, session, lost);
             writer._head.Prepare();
             return writer;
         }
@@ -92,6 +103,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
         }
         catch (Exception e) when (PostgresErrors.IsUnavailable(e))
         {
+            _lost.Add(_backend);
             throw new AppendException(AppendErrorKind.Transient, PostgresErrors.Describe(e), e);
         }
         catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UniqueViolation)

@@ -19,6 +19,7 @@ public sealed class PostgresStore : IChatStore
     private readonly TimeProvider _time;
     private readonly NpgsqlDataSource _pool;
     private readonly NpgsqlDataSource _unpooled;
+    private readonly LostBackends _lost = new();
     private NpgsqlConnection? _sessionConnection;
     private long _session;
 
@@ -88,7 +89,7 @@ public sealed class PostgresStore : IChatStore
         try
         {
             await using var command = new NpgsqlCommand(
-                $"SET lock_timeout = {SessionLockTimeoutMs}; SELECT pg_advisory_lock({PostgresSchema.SessionLock}); RESET lock_timeout", _sessionConnection);
+                $"{PostgresMessageWriter.WatchPeer}; SET lock_timeout = {SessionLockTimeoutMs}; SELECT pg_advisory_lock({PostgresSchema.SessionLock}); RESET lock_timeout", _sessionConnection);
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
@@ -192,7 +193,7 @@ public sealed class PostgresStore : IChatStore
     {
         var session = Volatile.Read(ref _session);
         Invariant.Require(session > 0);
-        return PostgresMessageWriter.Open(_unpooled, session);
+        return PostgresMessageWriter.Open(_unpooled, session, _lost);
     }
 
     public async ValueTask DisposeAsync()

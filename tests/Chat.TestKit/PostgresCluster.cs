@@ -53,7 +53,7 @@ public sealed class PostgresCluster : IAsyncDisposable
             END
             '{binaries}/pg_ctl' -D data -l postgres.log -w -t 60 start >>init.log 2>&1 && echo ready || echo failed
             cat >/dev/null
-            p=$(head -n 1 data/postmaster.pid) && kill -CONT $p $(ps -o pid= --ppid $p)
+            p=$(head -n 1 data/postmaster.pid 2>/dev/null) && kill -CONT $p $(ps -o pid= --ppid $p)
             '{binaries}/pg_ctl' -D data -m immediate -w stop >/dev/null 2>&1
             cd /
             rm -rf '{folder}'

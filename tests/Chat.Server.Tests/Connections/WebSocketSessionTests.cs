@@ -168,16 +168,4 @@ public sealed class WebSocketSessionTests
         Assert.Equal(CloseCode.NoPong, outlet.Frames()[^1].CloseCode);
         Assert.Equal(2, outlet.Frames().Count(frame => frame.Opcode == (int)Opcode.Ping));
     }
-
-    /// <summary>A clock that moves when told, also the one for spans of time.</summary>
-    private sealed class SteppedTime : TimeProvider
-    {
-        private long _nowMs = 1_000_000;
-
-        public override long TimestampFrequency => 1000;
-
-        public void Step(int ms) => _nowMs += ms;
-
-        public override long GetTimestamp() => _nowMs;
-    }
 }

@@ -30,6 +30,22 @@ public sealed class ChatSocket : IDisposable
         return new ChatSocket(server, socket);
     }
 
+    /// <summary>Null when the server is not there, or refuses.</summary>
+    public static async Task<ChatSocket?> TryConnectAsync(RunningServer server, string pathAndQuery)
+    {
+        ClientWebSocket socket = Make(null);
+        try
+        {
+            await ConnectAsync(socket, server, pathAndQuery);
+            return new ChatSocket(server, socket);
+        }
+        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException)
+        {
+            socket.Dispose();
+            return null;
+        }
+    }
+
     /// <summary>The status with which a handshake is refused.</summary>
     public static async Task<int> RefusedAsync(RunningServer server, string pathAndQuery, Action<ClientWebSocketOptions>? configure = null)
     {
@@ -65,6 +81,33 @@ public sealed class ChatSocket : IDisposable
         WebSocketMessageType type = await _server.Within(ReceiveAsync(), "the next event");
         Assert.True(type == WebSocketMessageType.Text, $"Expected an event, but: {type} {_socket.CloseStatus} {_socket.CloseStatusDescription}");
         return JsonElement.Parse(_received.WrittenSpan);
+    }
+
+    /// <summary>The next event; null when the connection has ended, however.</summary>
+    public async Task<JsonElement?> TryNextAsync()
+    {
+        try
+        {
+            return await ReceiveAsync() == WebSocketMessageType.Text ? JsonElement.Parse(_received.WrittenSpan) : null;
+        }
+        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException) // Broken, or silent for too long.
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Sends a message; false when the connection has ended.</summary>
+    public async Task<bool> TrySayAsync(string content, string nonce)
+    {
+        try
+        {
+            await SayAsync(content, nonce);
+            return true;
+        }
+        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException)
+        {
+            return false;
+        }
     }
 
     /// <summary>The next event, which must be of a type.</summary>

@@ -1,6 +1,9 @@
+using System.Data.Common;
 using System.Net.Sockets;
 using System.Text.Json;
 using Chat.TestKit;
+using Microsoft.Data.Sqlite;
+using Npgsql;
 using Xunit.Sdk;
 
 namespace Chat.Server.Tests.EndToEnd;
@@ -19,6 +22,9 @@ public sealed class RunningServer : IAsyncDisposable
 
     private RunningServer(ServerLaunch launch) => _launch = launch;
 
+    /// <summary>How it was started, its database included.</summary>
+    public ServerLaunch Launch => _launch;
+
     public ServerProcess Process { get; private set; } = null!;
 
     /// <summary>Such as http://127.0.0.1:40001/.</summary>
@@ -32,10 +38,12 @@ public sealed class RunningServer : IAsyncDisposable
     private string Log => string.Concat(_ended.Append(Process).Select(process => $"---- server\n{process.Output}"));
 
     /// <summary>Starts one, or skips the test when there is no PostgreSQL to run it on.</summary>
-    public static async Task<RunningServer> StartAsync(ServerLaunch launch)
+    /// <param name="launch">Settings and kind of store.</param>
+    /// <param name="database">The URL of a database of the test's own; null for a new one of the cluster that all tests share.</param>
+    public static async Task<RunningServer> StartAsync(ServerLaunch launch, string? database = null)
     {
         SkipWhenUnavailable(launch);
-        string database = launch.Store == StoreKind.Postgres ? await PostgresDatabases.CreateAsync() : "";
+        database ??= launch.Store == StoreKind.Postgres ? await PostgresDatabases.CreateAsync() : "";
         var server = new RunningServer(launch.With("DATABASE_URL", database));
         try
         {
@@ -195,6 +203,30 @@ public sealed class RunningServer : IAsyncDisposable
 
             await Task.Delay(20);
         }
+    }
+
+    /// <summary>Asks /readyz until it says so.</summary>
+    public async Task ReadyBecomesAsync(bool isReady)
+    {
+        for (long startedAt = Environment.TickCount64; (await GetAsync("/readyz")).Status != (isReady ? 200 : 503); await Task.Delay(20))
+        {
+            if (Environment.TickCount64 - startedAt > Deadline.ForStart.TotalMilliseconds)
+            {
+                throw new XunitException($"The server is still{(isReady ? " not" : "")} ready.\n{Log}");
+            }
+        }
+    }
+
+    /// <summary>Changes the database behind the server's back.</summary>
+    public async Task ExecuteSqlAsync(string sql)
+    {
+        await using DbConnection connection = _launch.Store == StoreKind.Sqlite
+            ? new SqliteConnection($"Data Source={Path.Combine(Folder, "data", "chat.db")};Foreign Keys=True;Pooling=False")
+            : new NpgsqlConnection($"{Storage.DatabaseUrl.ToConnectionString(_launch.Settings["DATABASE_URL"])};Pooling=False");
+        await connection.OpenAsync();
+        await using DbCommand command = connection.CreateCommand();
+        command.CommandText = sql;
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <summary>A WebSocket on which the welcome has been read.</summary>

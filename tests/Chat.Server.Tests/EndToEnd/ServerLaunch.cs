@@ -35,6 +35,7 @@ public sealed record ServerLaunch
         .Add("PORT", "0")
         .Add("LOG_FORMAT", "json")
         .Add("JWT_SECRET", JwtSecret)
+        .Add("RATE_LIMITS", "off") // Many tests send as fast as they can.
         .Add("ARGON2_MEMORY_KIB", "64") // A hash in a millisecond: nobody attacks these accounts.
         .Add("ARGON2_ITERATIONS", "1");
 
@@ -42,6 +43,9 @@ public sealed record ServerLaunch
 
     /// <summary>The limit on its descriptors; 0 for that of the tests.</summary>
     public int OpenFilesMax { get; init; }
+
+    /// <summary>A write beyond a <see cref="FileQuota"/> is an error to it, and no signal that ends it.</summary>
+    public bool IgnoresFileQuotaSignal { get; init; }
 
     /// <summary>Gives a child process these settings and no others, whatever the machine's environment says.</summary>
     internal void ApplyTo(IDictionary<string, string?> environment)

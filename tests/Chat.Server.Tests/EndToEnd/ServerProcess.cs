@@ -67,9 +67,11 @@ public sealed partial class ServerProcess : IAsyncDisposable
             StandardOutputEncoding = Encoding.UTF8,
             StandardErrorEncoding = Encoding.UTF8,
         };
-        if (launch.OpenFilesMax > 0)
+        string limits = launch.OpenFilesMax > 0 ? $"ulimit -n {launch.OpenFilesMax}; " : "";
+        limits += launch.IgnoresFileQuotaSignal ? "trap '' XFSZ; " : "";
+        if (limits.Length > 0)
         {
-            foreach (string word in (string[])["-c", $"ulimit -n {launch.OpenFilesMax}; exec \"$0\" \"$@\"", start.FileName])
+            foreach (string word in (string[])["-c", limits + "exec \"$0\" \"$@\"", start.FileName])
             {
                 start.ArgumentList.Add(word);
             }

@@ -167,6 +167,78 @@ public sealed class ResumeTests
     }
 
     [Fact]
+    public async Task A_thousand_clients_that_resume_at_the_same_seq_cost_one_query()
+    {
+        const int Clients = 1000;
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 60);
+        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        int before = setup.Store.PagesRead;
+        TestOutlet[] outlets = [.. Enumerable.Range(0, Clients).Select(_ => new TestOutlet())];
+        foreach (TestOutlet outlet in outlets)
+        {
+            setup.Start(_shard, outlet, new ResumePoint(10, setup.Epoch));
+        }
+
+        _shard.TurnAll();
+        await _shard.TurnUntilAsync(() => outlets.All(outlet => outlet.BytesWritten > 0));
+
+        Assert.Equal(1, setup.Store.PagesRead - before);
+        Assert.All(outlets, outlet => Assert.Equal(Seqs(11, 60), outlet.Seqs()));
+    }
+
+    [Fact]
+    public async Task A_thousand_clients_of_an_older_epoch_cost_one_search_and_one_query()
+    {
+        const int Clients = 1000;
+        using var folder = new TestKit.TempFolder();
+        int oldEpoch;
+        await using (RoomSetup before = await RoomSetup.OpenAsync(folder: folder))
+        {
+            oldEpoch = before.Epoch;
+            await PublishAsync(before, 20);
+        }
+
+        await using RoomSetup setup = await RoomSetup.OpenAsync(folder: folder);
+        await PublishAsync(setup, 10);
+        TestOutlet[] outlets = [.. Enumerable.Range(0, Clients).Select(_ => new TestOutlet())];
+        for (int i = 0; i < Clients; i++)
+        {
+            setup.Start(_shard, outlets[i], new ResumePoint(20 + (i % 5), oldEpoch)); // All but a fifth saw what was lost.
+        }
+
+        int searchesBefore = setup.Store.EpochsSearched;
+        _shard.TurnAll();
+        await _shard.TurnUntilAsync(() => outlets.All(outlet => outlet.BytesWritten > 0));
+
+        Assert.Equal(1, setup.Store.EpochsSearched - searchesBefore);
+        Assert.All(outlets, outlet => Assert.Equal(Seqs(21, 30), outlet.Seqs()));
+    }
+
+    [Fact]
+    public async Task Clients_that_resume_in_full_flow_share_what_was_read_and_miss_nothing()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 30);
+        var outlets = new List<TestOutlet>();
+        int before = setup.Store.PagesRead;
+        for (int i = 0; i < 50; i++)
+        {
+            setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+            outlets.Add(new TestOutlet());
+            setup.Start(_shard, outlets[i], new ResumePoint(10, setup.Epoch));
+            _shard.TurnAll();
+            await setup.CommitAsync("live");
+            await _shard.TurnUntilAsync(() => outlets[i].BytesWritten > 0);
+        }
+
+        _shard.TurnAll();
+        Assert.All(outlets, outlet => Assert.Equal(Seqs(11, 80), outlet.Seqs()));
+        // Each asks for one event more than the last, and that one alone is read for it.
+        Assert.InRange(setup.Store.PagesRead - before, 1, 50);
+    }
+
+    [Fact]
     public async Task A_session_that_left_while_its_replay_was_read_gets_nothing()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();

@@ -22,7 +22,7 @@ internal sealed class RoomSetup : IAsyncDisposable
         _ownsFolder = ownsFolder;
     }
 
-    public required IChatStore Store { get; init; }
+    public required CountingStore Store { get; init; }
 
     public required MessageLog Log { get; init; }
 
@@ -56,10 +56,13 @@ internal sealed class RoomSetup : IAsyncDisposable
         int shards = 1,
         int ringBytesMin = 4096,
         int ringBytesMax = 1 << 20,
-        TempFolder? folder = null)
+        TempFolder? folder = null,
+        RateLimits? rates = null,
+        TimeProvider? time = null)
     {
+        time ??= TimeProvider.System;
         TempFolder ownFolder = folder ?? new TempFolder();
-        IChatStore store = StoreFactory.Create(null, ownFolder.Path);
+        var store = new CountingStore(StoreFactory.Create(null, ownFolder.Path));
         await store.InitializeAsync(CancellationToken.None);
         StoreSession session = await store.BeginSessionAsync(CancellationToken.None);
         UserRecord ann = await store.FindUserByEmailAsync("ann@example.com", CancellationToken.None)
@@ -73,21 +76,21 @@ internal sealed class RoomSetup : IAsyncDisposable
             (record, failure) => rooms.Failed(record, failure),
             TimeProvider.System,
             NullLogger.Instance);
-        rooms = new RoomDirectory(store, new RoomServices(log, TimeProvider.System, order, session.Epoch, shards)
+        rooms = new RoomDirectory(store, new RoomServices(log, time, order, session.Epoch, shards)
         {
             NonceWindowMs = 600_000,
             NoncesPerRoomMax = 10_000,
             RingBytesMin = ringBytesMin,
             RingBytesMax = ringBytesMax,
         });
-        var resume = new Resume(log, store, NullLogger<Resume>.Instance);
+        var resume = new Resume(new ReplayCache(log, store, TimeProvider.System), NullLogger<Resume>.Instance);
         return new RoomSetup(ownFolder, folder is null)
         {
             Store = store,
             Log = log,
             Rooms = rooms,
             Room = (await rooms.FindAsync(RoomId, CancellationToken.None))!,
-            Services = new SessionServices(log, resume, new Subscriptions(rooms, store, NullLogger<Subscriptions>.Instance), new ServerMetrics()),
+            Services = new SessionServices(log, resume, new Subscriptions(rooms, store, NullLogger<Subscriptions>.Instance), new ServerMetrics(), rates),
             Ann = new Sender(ann.Id, ann.Username),
             Epoch = session.Epoch,
         };

@@ -124,6 +124,68 @@ public sealed class RoomTests
     }
 
     [Fact]
+    public async Task A_clock_that_steps_back_changes_neither_order_nor_nonces()
+    {
+        var time = new Auth.ManualTime(new DateTimeOffset(2026, 11, 22, 18, 0, 0, TimeSpan.Zero));
+        using var folder = new TestKit.TempFolder();
+        await using (RoomSetup before = await RoomSetup.OpenAsync(folder: folder, time: time))
+        {
+            await before.CommitAsync("one", "n1");
+            time.Now -= TimeSpan.FromHours(1);
+            Assert.Equal(OfferStatus.Duplicate, before.Offer("one"u8.ToArray(), "n1", null, out _));
+            Assert.Equal(2, (await before.CommitAsync("two", "n2")).Seq);
+        }
+
+        time.Now -= TimeSpan.FromHours(1);
+        await using RoomSetup setup = await RoomSetup.OpenAsync(folder: folder, time: time);
+        Assert.Equal(OfferStatus.Duplicate, setup.Offer("one"u8.ToArray(), "n1", null, out long first));
+        Assert.Equal(OfferStatus.Duplicate, setup.Offer("two"u8.ToArray(), "n2", null, out long second));
+        Assert.Equal(3, (await setup.CommitAsync("three")).Seq);
+        Assert.Equal((1, 2), (first, second));
+        MessageRecord[] history = await setup.HistoryAsync(10);
+        Assert.Equal(["one", "two", "three"], history.Select(record => Encoding.UTF8.GetString(record.Content.Span)));
+        Assert.Equal(3_600_000, history[0].CreatedAtUnixMs - history[1].CreatedAtUnixMs); // As the clock said.
+    }
+
+    [Fact]
+    public async Task In_committed_order_a_refused_row_is_told_to_members_at_once()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(DeliveryOrder.Committed);
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        setup.Offer("one");
+        TestPublisher refused = new();
+        setup.Offer([0xC3], "bad", refused, out _);
+        Assert.Equal(ErrorCode.NotStored, (await refused.Outcome).ErrorCode);
+        await _shard.TurnUntilAsync(() => outlet.Messages().Count == 2);
+
+        Assert.Equal(["one", ""], outlet.Messages().Select(frame => frame.Content)); // And nothing has been sent since.
+        Assert.Equal([1L, 2L], outlet.Seqs());
+    }
+
+    [Fact]
+    public async Task After_a_crash_the_nonces_of_a_busy_room_are_known_as_far_back_as_the_window_reaches()
+    {
+        const int Messages = 5000; // Several batches, and more than are read at once.
+        using var folder = new TestKit.TempFolder();
+        await using (RoomSetup before = await RoomSetup.OpenAsync(folder: folder))
+        {
+            for (int i = 1; i < Messages; i++)
+            {
+                before.Offer("x", $"n{i}");
+            }
+
+            await before.CommitAsync("x", $"n{Messages}");
+        }
+
+        await using RoomSetup setup = await RoomSetup.OpenAsync(folder: folder);
+        Assert.Equal(OfferStatus.Duplicate, setup.Offer("x"u8.ToArray(), "n1", null, out long first));
+        Assert.Equal(OfferStatus.Duplicate, setup.Offer("x"u8.ToArray(), $"n{Messages - 4321}", null, out long other));
+        Assert.Equal((1, Messages - 4321), (first, other));
+    }
+
+    [Fact]
     public async Task A_full_ring_refuses_after_a_while_and_leaves_no_hole()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096);

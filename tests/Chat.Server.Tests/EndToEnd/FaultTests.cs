@@ -1,0 +1,261 @@
+using System.Text.Json;
+using Chat.TestKit;
+
+namespace Chat.Server.Tests.EndToEnd;
+
+/// <summary>
+/// Faults under load, in both orders of delivery, seen by clients that keep to the protocol: afterwards every message that they sent is stored once, in
+/// order, and where they were told; and what they saw is what the history holds.
+/// </summary>
+public abstract class FaultTests(ServerLaunch launch)
+{
+    protected const string Immediate = "immediate";
+    protected const string Committed = "committed";
+
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task Killed_under_load_twice(string delivery)
+    {
+        await using RunningServer server = await StartAsync(delivery);
+        await using Load load = await Load.StartAsync(server);
+        for (int i = 0; i < 2; i++)
+        {
+            await load.ProgressAsync();
+            await server.KillAndStartAgainAsync();
+        }
+
+        await load.ProgressAsync();
+        await load.CheckAsync();
+        if (delivery == Committed)
+        {
+            Assert.Equal(0, load.Rollbacks); // Nobody saw what was not durable.
+        }
+    }
+
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task Stopped_by_sigterm_under_load(string delivery)
+    {
+        await using RunningServer server = await StartAsync(delivery);
+        await using Load load = await Load.StartAsync(server);
+        await load.ProgressAsync();
+        server.Process.Terminate();
+        Assert.Equal(0, await server.Process.ExitAsync());
+        await server.StartAgainAsync();
+
+        await load.ProgressAsync();
+        await load.CheckAsync();
+        Assert.Equal(0, load.Rollbacks);
+    }
+
+    [Fact]
+    public async Task Hundreds_of_clients_that_come_back_at_once_after_a_crash_all_get_what_they_missed()
+    {
+        const int Seen = 50;
+        const int Messages = 200;
+        await using RunningServer server = await StartAsync(Immediate);
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        await server.FillAsync(user, room, Messages, "x");
+        long epoch;
+        using (ChatSocket before = await server.EnterAsync(user, room))
+        {
+            epoch = before.Welcome.Number("epoch");
+        }
+
+        await server.KillAndStartAgainAsync();
+        ChatSocket[] sockets = await Task.WhenAll(Enumerable.Range(0, Resumers).Select(_ => server.EnterAsync(user, room, $"&since={Seen}&epoch={epoch}")));
+        await Task.WhenAll(sockets.Select(async socket =>
+        {
+            Assert.Equal((Messages, true), (socket.Welcome.Number("seq"), socket.Welcome.Flag("recovered")));
+            await socket.NextMessagesAsync(Seen + 1, Messages - Seen);
+        }));
+        await server.PublishAsync(user, room, "live");
+        await Task.WhenAll(sockets.Select(socket => socket.NextMessagesAsync(Messages + 1, 1)));
+        Array.ForEach(sockets, socket => socket.Dispose());
+    }
+
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task A_message_that_the_database_refuses_leaves_a_tombstone_in_its_place(string delivery)
+    {
+        await using RunningServer server = await StartAsync(delivery);
+        User ann = await server.RegisterAsync();
+        User bob = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(ann);
+        using ChatSocket reader = await server.EnterAsync(ann, room);
+        using ChatSocket gone = await server.EnterAsync(bob, room);
+        await server.PublishAsync(ann, room, "before");
+        await server.ExecuteSqlAsync($"DELETE FROM users WHERE id = {bob.Id}");
+
+        server.ErrorsAreExpected = true; // The log names the row.
+        await gone.SayAsync("from nobody", "n");
+        JsonElement error = await gone.SkipToAsync("error");
+        Assert.Equal(("unknown_user", "n"), (error.Text("code"), error.Text("nonce")));
+        await server.PublishAsync(ann, room, "after");
+
+        IReadOnlyList<JsonElement> live = await reader.NextMessagesAsync(1, 3);
+        Assert.Equal(delivery == Committed ? "" : "from nobody", live[1].Text("content"));
+        IReadOnlyList<JsonElement> history = await server.HistoryAsync(ann, room);
+        Assert.Equal([false, true, false], history.Select(message => message.Flag("deleted")));
+
+        await server.KillAndStartAgainAsync();
+        using ChatSocket resumed = await server.EnterAsync(ann, room, $"&since=1&epoch={reader.Welcome.Number("epoch")}");
+        Assert.Equal(JsonValueKind.Null, resumed.Welcome.GetProperty("rolled_back_to").ValueKind);
+        Assert.Equal(["", "after"], (await resumed.NextMessagesAsync(2, 2)).Select(message => message.Text("content")));
+    }
+
+    /// <summary>More by hand: the server's and the tests' descriptors must suffice.</summary>
+    private static int Resumers { get; } =
+        int.TryParse(Environment.GetEnvironmentVariable("CHAT_TEST_RESUMERS"), out int resumers) ? resumers : 300;
+
+    protected async Task<RunningServer> StartAsync(string delivery, string? database = null, string drainTimeoutMs = "") =>
+        await RunningServer.StartAsync(
+            (launch with { IgnoresFileQuotaSignal = true })
+                .With("DELIVERY", delivery)
+                .With("DRAIN_TIMEOUT_MS", drainTimeoutMs)
+                .With("RESUME_EVENTS_MAX", "10000") // A client that is away for the whole of a slow restart still gets all.
+                .With("RESUME_BYTES_MAX", "33554432")
+                .With("BACKLOG_BYTES_MAX", "33554432"),
+            database);
+}
+
+public sealed class FaultsOnSqlite() : FaultTests(ServerLaunch.Sqlite)
+{
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task A_full_disk_delays_and_loses_nothing_and_needs_no_restart(string delivery)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "The quota is Linux's.");
+        await using RunningServer server = await StartAsync(delivery);
+        await using Load load = await Load.StartAsync(server);
+        await load.ProgressAsync();
+        FileQuota.Set(server.Process.Id, 0);
+        await server.ReadyBecomesAsync(false);
+        Assert.Contains("cannot commit and keeps trying", server.Process.Output, StringComparison.Ordinal);
+        FileQuota.Lift(server.Process.Id);
+        await server.ReadyBecomesAsync(true);
+        await load.ProgressAsync();
+        Assert.Equal(0, load.Rollbacks);
+
+        // And once more, for good: what was acknowledged is there although the last that the server saw was a full disk.
+        FileQuota.Set(server.Process.Id, 0);
+        await server.ReadyBecomesAsync(false);
+        await server.KillAndStartAgainAsync();
+        await load.ProgressAsync();
+        await load.CheckAsync();
+    }
+}
+
+public sealed class FaultsOnPostgres() : FaultTests(ServerLaunch.Postgres)
+{
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task The_database_crashes_and_returns_under_load(string delivery)
+    {
+        await using PostgresCluster cluster = await StartClusterAsync();
+        await using RunningServer server = await StartAsync(delivery, await cluster.CreateDatabaseAsync());
+        await using Load load = await Load.StartAsync(server);
+        for (int i = 0; i < 2; i++)
+        {
+            await load.ProgressAsync();
+            await cluster.StopAsync("immediate");
+            await server.ReadyBecomesAsync(false);
+            await cluster.StartAgainAsync();
+            await server.ReadyBecomesAsync(true);
+        }
+
+        await load.ProgressAsync();
+        await load.CheckAsync();
+        Assert.Equal(0, load.Rollbacks);
+    }
+
+    [Fact]
+    public async Task A_server_that_starts_before_its_database_waits_and_says_so()
+    {
+        await using PostgresCluster cluster = await StartClusterAsync();
+        string database = await cluster.CreateDatabaseAsync();
+        await cluster.StopAsync("fast");
+        await using RunningServer server = await StartAsync(Immediate, database);
+
+        Assert.Equal(200, (await server.GetAsync("/healthz")).Status);
+        Answer ready = await server.GetAsync("/readyz");
+        Assert.Equal((503, false, false), (ready.Status, ready.Json.Flag("database"), ready.Json.Flag("message_log")));
+        (await server.PostAsync("/auth/login", "{}")).IsProblem(503, "unavailable");
+        Assert.Equal(503, await ChatSocket.RefusedAsync(server, "/ws/1?token=x"));
+
+        await cluster.StartAgainAsync();
+        await server.ReadyBecomesAsync(true);
+        User user = await server.RegisterAsync();
+        Assert.Equal(1, await server.PublishAsync(user, 1, "at last"));
+    }
+
+    [Fact]
+    public async Task A_server_that_waits_for_its_database_can_be_stopped()
+    {
+        await using PostgresCluster cluster = await StartClusterAsync();
+        string database = await cluster.CreateDatabaseAsync();
+        await cluster.StopAsync("fast");
+        await using RunningServer server = await StartAsync(Immediate, database);
+
+        server.Process.Terminate();
+
+        Assert.Equal(0, await server.Process.ExitAsync());
+    }
+
+    [Fact]
+    public async Task A_stop_while_the_database_is_away_says_what_is_not_saved_and_nothing_of_that_was_acknowledged()
+    {
+        await using PostgresCluster cluster = await StartClusterAsync();
+        await using RunningServer server = await StartAsync(Immediate, await cluster.CreateDatabaseAsync(), drainTimeoutMs: "200");
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        using ChatSocket socket = await server.EnterAsync(user, room);
+        await socket.SayAsync("saved", "saved");
+        await socket.SkipToAsync("ack");
+        await cluster.StopAsync("immediate");
+        await socket.SayAsync("not saved", "not saved");
+        while ((await socket.SkipToAsync("message")).Text("content") != "not saved")
+        {
+        }
+
+        server.ErrorsAreExpected = true;
+        server.Process.Terminate();
+
+        Assert.Equal("unavailable", (await socket.NextAsync("error")).Text("code"));
+        Assert.Equal(1001, await socket.ClosedAsync());
+        Assert.Equal(1, await server.Process.ExitAsync());
+        Assert.Contains("1 messages unsaved", Assert.Single(server.Process.Errors), StringComparison.Ordinal);
+
+        await cluster.StartAgainAsync();
+        await server.StartAgainAsync();
+        using ChatSocket again = await server.EnterAsync(user, room, $"&since=2&epoch={socket.Welcome.Number("epoch")}");
+        Assert.Equal(1, again.Welcome.Number("rolled_back_to"));
+    }
+
+    [Fact]
+    public async Task A_second_server_on_the_database_refuses_to_start_and_the_first_goes_on()
+    {
+        await using RunningServer server = await StartAsync(Immediate);
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        await server.PublishAsync(user, room, "before");
+        using var folder = new TempFolder();
+        await using var second = ServerProcess.Start(server.Launch, folder.Path);
+
+        Assert.Equal(1, await second.ExitAsync());
+        Assert.Contains("Another server", Assert.Single(second.Errors), StringComparison.Ordinal);
+        Assert.Equal(2, await server.PublishAsync(user, room, "after"));
+    }
+
+    private static async Task<PostgresCluster> StartClusterAsync()
+    {
+        RunningServer.SkipWhenUnavailable(ServerLaunch.Postgres);
+        return await PostgresCluster.StartAsync(fsync: true);
+    }
+}

@@ -1,0 +1,105 @@
+using System.Text.Json;
+
+namespace Chat.Server.Tests.EndToEnd;
+
+/// <summary>Clients that send faster than they may.</summary>
+public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixture<RateLimitTests.Fixture>
+{
+    private readonly RunningServer _server = fixture.Server;
+
+    [Fact]
+    public async Task What_is_too_fast_is_refused_with_its_nonce_and_accepted_after_the_time_it_was_told()
+    {
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        using ChatSocket socket = await _server.EnterAsync(user, room);
+        for (int i = 0; i < 7; i++) // 5 at once, then 1 a second.
+        {
+            await socket.SayAsync("x", $"n{i}");
+        }
+
+        JsonElement refused = await socket.SkipToAsync("error");
+        Assert.Equal(("rate_limited", room), (refused.Text("code"), refused.Number("room_id")));
+        long retryAfterMs = refused.Number("retry_after_ms");
+        Assert.InRange(retryAfterMs, 1, 3000);
+        string nonce = refused.Text("nonce");
+        // Refused ones count as well: the wait that was told to the last of them is the one to keep.
+        await Task.Delay(TimeSpan.FromMilliseconds(retryAfterMs + 2000), TestContext.Current.CancellationToken);
+        await socket.SayAsync("x", nonce);
+        JsonElement ack;
+        do
+        {
+            ack = await socket.SkipToAsync("ack");
+        }
+        while (ack.Text("nonce") != nonce);
+
+        Assert.False(ack.Flag("duplicate"));
+    }
+
+    [Fact]
+    public async Task A_client_that_goes_on_is_closed_with_4101_and_harms_nobody_else()
+    {
+        User flooder = await _server.RegisterAsync();
+        User other = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(other);
+        using ChatSocket reader = await _server.EnterAsync(other, room);
+        using ChatSocket socket = await _server.EnterAsync(flooder, room);
+        Task<int> closed = socket.ClosedAsync();
+        for (int i = 0; i < 200 && !closed.IsCompleted && await socket.TrySayAsync("x", $"n{i}"); i++)
+        {
+        }
+
+        Assert.Equal(4101, await closed);
+        await reader.SayAsync("still here", "mine");
+        JsonElement ack = await reader.SkipToAsync("ack");
+        Assert.InRange(ack.Number("seq"), 6, 50); // The flooder's burst got through, the flood did not.
+        Assert.True(await _server.MetricAsync("chat_rate_limited_total") > 0);
+    }
+
+    [Fact]
+    public async Task A_users_sockets_and_calls_share_a_limit()
+    {
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        Answer answer = await SayAsync(user, room);
+        for (int i = 0; i < 50 && answer.Status == 201; i++) // 10 at once over all, then 2 a second.
+        {
+            answer = await SayAsync(user, room);
+        }
+
+        answer.IsProblem(429, "rate_limited");
+        Assert.InRange(int.Parse(answer.Fields["Retry-After"], System.Globalization.CultureInfo.InvariantCulture), 1, 5);
+
+        User other = await _server.RegisterAsync();
+        Assert.Equal(201, (await SayAsync(other, room)).Status);
+    }
+
+    [Fact]
+    public async Task Pings_and_commands_that_make_no_sense_are_counted_as_well()
+    {
+        User user = await _server.RegisterAsync();
+        using ChatSocket socket = await _server.EnterAsync(user, 1);
+        Task<int> closed = socket.ClosedAsync();
+        try
+        {
+            for (int i = 0; i < 2000 && !closed.IsCompleted; i++)
+            {
+                await socket.SendAsync(i % 2 == 0 ? """{"type":"ping"}""" : "?");
+            }
+        }
+        catch (System.Net.WebSockets.WebSocketException)
+        {
+            // Closed meanwhile.
+        }
+
+        Assert.Equal(4101, await closed);
+    }
+
+    private Task<Answer> SayAsync(User user, long room) => _server.PostAsync($"/rooms/{room}/messages", """{"content":"x"}""", user.Token);
+
+    public sealed class Fixture() : ServerFixture(ServerLaunch.Sqlite
+        .With("RATE_LIMITS", "on")
+        .With("CONNECTION_MESSAGES_PER_S", "1")
+        .With("CONNECTION_COMMANDS_PER_S", "20")
+        .With("USER_MESSAGES_PER_S", "2"));
+}

@@ -1,0 +1,67 @@
+using Chat.Storage;
+
+namespace Chat.Server.Tests.Rooms;
+
+/// <summary>A real store that counts what is asked of it.</summary>
+internal sealed class CountingStore(IChatStore store) : IChatStore
+{
+    private int _pagesRead;
+    private int _epochsSearched;
+
+    public int PagesRead => Volatile.Read(ref _pagesRead);
+
+    public int EpochsSearched => Volatile.Read(ref _epochsSearched);
+
+    public Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
+        long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _pagesRead);
+        return store.ReadMessagesAsync(roomId, beforeSeq, afterSeq, limit, cancellationToken);
+    }
+
+    public Task<long> LastSeqUpToEpochAsync(long roomId, int epoch, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _epochsSearched);
+        return store.LastSeqUpToEpochAsync(roomId, epoch, cancellationToken);
+    }
+
+    public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
+
+    public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => store.BeginSessionAsync(cancellationToken);
+
+    public Task EndSessionAsync(CancellationToken cancellationToken) => store.EndSessionAsync(cancellationToken);
+
+    public Task PingAsync(CancellationToken cancellationToken) => store.PingAsync(cancellationToken);
+
+    public Task<UserRecord?> CreateUserAsync(string email, string username, string passwordHash, CancellationToken cancellationToken) =>
+        store.CreateUserAsync(email, username, passwordHash, cancellationToken);
+
+    public Task<UserRecord?> FindUserByEmailAsync(string email, CancellationToken cancellationToken) =>
+        store.FindUserByEmailAsync(email, cancellationToken);
+
+    public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) => store.FindUserByIdAsync(userId, cancellationToken);
+
+    public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) => store.ListRoomsAsync(cancellationToken);
+
+    public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) => store.FindRoomAsync(roomId, cancellationToken);
+
+    public Task<RoomRecord> CreateRoomAsync(string name, CancellationToken cancellationToken) => store.CreateRoomAsync(name, cancellationToken);
+
+    public Task<bool> AddMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        store.AddMemberAsync(roomId, userId, cancellationToken);
+
+    public Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        store.RemoveMemberAsync(roomId, userId, cancellationToken);
+
+    public Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
+        store.ListMembersAsync(roomId, cancellationToken);
+
+    public Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
+        store.IsMemberAsync(roomId, userId, cancellationToken);
+
+    public Task<long> LastSeqAsync(long roomId, CancellationToken cancellationToken) => store.LastSeqAsync(roomId, cancellationToken);
+
+    public IMessageWriter OpenWriter() => store.OpenWriter();
+
+    public ValueTask DisposeAsync() => store.DisposeAsync();
+}
