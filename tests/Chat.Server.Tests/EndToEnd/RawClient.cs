@@ -99,6 +99,23 @@ public sealed class RawClient : IDisposable
         }
     }
 
+    /// <summary>Sends a byte a write; with <paramref name="untilAnswered"/> only until an answer has come.</summary>
+    public async Task TrickleAsync(string text, bool untilAnswered)
+    {
+        byte[] bytes = Encoding.Latin1.GetBytes(text);
+        for (int i = 0; i < bytes.Length && !(untilAnswered && _socket.Available > 0); i++)
+        {
+            try
+            {
+                await _socket.SendAsync(bytes.AsMemory(i, 1)).AsTask().WaitAsync(Deadline.ForAnswer);
+            }
+            catch (SocketException) when (untilAnswered)
+            {
+                return; // Closed meanwhile; what it said can still be read.
+            }
+        }
+    }
+
     /// <summary>Says that nothing more will be sent, and stays.</summary>
     public void EndInput() => _socket.Shutdown(SocketShutdown.Send);
 
