@@ -155,8 +155,7 @@ internal sealed class HttpConnection : IDisposable
                 if (!keepAlive)
                 {
                     Advance(isReading, buffer.End);
-                    await FlushAsync();
-                    await LingerAsync();
+                    await FlushLastAsync();
                     return null;
                 }
 
@@ -271,8 +270,7 @@ internal sealed class HttpConnection : IDisposable
         {
             // Closed also when the client would stay: what follows could be frames, and must not be read as a request.
             Write(refusal!, keepAlive: false);
-            await FlushAsync();
-            await LingerAsync();
+            await FlushLastAsync();
             return null;
         }
 
@@ -292,11 +290,17 @@ internal sealed class HttpConnection : IDisposable
 
     private async Task RefuseAsync(ProtocolError error)
     {
-        SetDeadline(_services.BodyTimeoutMs);
         _services.Metrics.ProtocolErrors.Add();
         Response response = Problem.Of(error);
         var writer = new ResponseWriter(_output, response.Status, _services.Date.Now);
         writer.End(response.ContentType, response.Content.Span);
+        await FlushLastAsync();
+    }
+
+    /// <summary>Nothing is answered after this. The peer has as long to take it as it would have had to send content.</summary>
+    private async Task FlushLastAsync()
+    {
+        SetDeadline(_services.BodyTimeoutMs);
         await FlushAsync();
         await LingerAsync();
     }

@@ -99,11 +99,12 @@ public sealed class RawClient : IDisposable
         }
     }
 
-    /// <summary>Sends a byte a write; with <paramref name="untilAnswered"/> only until an answer has come.</summary>
-    public async Task TrickleAsync(string text, bool untilAnswered)
+    /// <summary>Sends a byte a write; with <paramref name="untilAnswered"/> only until an answer has come. Returns how many.</summary>
+    public async Task<int> TrickleAsync(string text, bool untilAnswered)
     {
         byte[] bytes = Encoding.Latin1.GetBytes(text);
-        for (int i = 0; i < bytes.Length && !(untilAnswered && _socket.Available > 0); i++)
+        int i = 0;
+        for (; i < bytes.Length && !(untilAnswered && _socket.Available > 0); i++)
         {
             try
             {
@@ -111,9 +112,11 @@ public sealed class RawClient : IDisposable
             }
             catch (SocketException) when (untilAnswered)
             {
-                return; // Closed meanwhile; what it said can still be read.
+                break; // Closed meanwhile; what it said can still be read.
             }
         }
+
+        return i;
     }
 
     /// <summary>Says that nothing more will be sent, and stays.</summary>
