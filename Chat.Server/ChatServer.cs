@@ -256,7 +256,10 @@ internal sealed partial class ChatServer
         var subscriptions = new Subscriptions(rooms, store, _loggers.CreateLogger<Subscriptions>());
         var resume = new Resume(log, store, _loggers.CreateLogger<Resume>());
         var cors = new Cors(_settings.CorsOrigins);
-        var accounts = new AccountEndpoints(store, new Credentials(_settings.Credentials), hasher, tokens);
+        var addresses = new ClientAddresses(
+            _settings.Proxies.Trusted, _settings.Proxies.ReadsForwarded, _settings.Proxies.ExpectsProxyHeader);
+        var accounts = new AccountEndpoints(
+            store, new Credentials(_settings.Credentials), hasher, tokens, new AuthLimits(_settings.Attempts, _time), addresses, _metrics);
         var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, _settings.Rooms, session.Epoch, _time);
         var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
         var http = new HttpServices
@@ -273,6 +276,8 @@ internal sealed partial class ChatServer
             Router = new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, _loggers.CreateLogger<Router>()),
             Cors = cors,
             Upgrades = new Upgrades(tokens, cors, subscriptions),
+            Addresses = addresses,
+            AddressLimit = new AddressLimit(_settings.ConnectionsPerIpMax),
             Metrics = _metrics,
             Date = new HttpDate(_time),
             Time = _time,

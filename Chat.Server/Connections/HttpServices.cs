@@ -22,6 +22,10 @@ internal sealed class HttpServices
 
     public required Upgrades Upgrades { get; init; }
 
+    public required ClientAddresses Addresses { get; init; }
+
+    public required AddressLimit AddressLimit { get; init; }
+
     public required ServerMetrics Metrics { get; init; }
 
     public required HttpDate Date { get; init; }

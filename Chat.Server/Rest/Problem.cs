@@ -29,12 +29,19 @@ internal static class Problem
 
     public static Response StoreUnavailable { get; } = Of(503, "unavailable", "The database is not available.").With("Retry-After", "1");
 
+    public static Response TooManyConnections { get; } =
+        Of(429, "too_many_connections", "This address has all the connections it may have.").With("Retry-After", "1");
+
     public static Response UpgradeRequired { get; } = Of(426, "upgrade_required", "This path speaks WebSocket, version 13.")
         .With("Upgrade", "websocket").With("Connection", "Upgrade").With("Sec-WebSocket-Version", "13");
 
     /// <summary>Too many password hashes wait; tells the client when to come again.</summary>
     public static Response Busy(int retryAfterSeconds) =>
         Of(429, "busy", "Too many logins at once.").With("Retry-After", $"{retryAfterSeconds}");
+
+    /// <summary>Too many wrong passwords for an account or from an address, or too many accounts made by one.</summary>
+    public static Response TooManyAttempts(int retryAfterSeconds) =>
+        Of(429, "too_many_attempts", "Too many attempts.").With("Retry-After", $"{retryAfterSeconds}");
 
     public static Response Overloaded(int retryAfterMs) =>
         Of(503, "overloaded", "Too many messages wait to be stored.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");
