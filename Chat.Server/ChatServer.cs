@@ -132,7 +132,7 @@ internal sealed partial class ChatServer
         rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
         using var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
-        http.Application = Application(store, session, log, rooms, replays, rates, hasher, tokens, http.Cors);
+        http.Application = Application(store, session, log, rooms, replays, rates, hasher, tokens, http);
         if (!endpoint.IsListening)
         {
             await endpoint.StartAsync();
@@ -303,6 +303,8 @@ internal sealed partial class ChatServer
             Upgrades: null,
             Sessions: null),
         Cors = new Cors(_settings.CorsOrigins),
+        Addresses = new ClientAddresses(_settings.Proxies.Trusted, _settings.Proxies.ReadsForwarded, _settings.Proxies.ExpectsProxyHeader),
+        AddressLimit = new AddressLimit(_settings.ConnectionsPerIpMax),
         Metrics = _metrics,
         Date = new HttpDate(_time),
         Time = _time,
@@ -317,16 +319,17 @@ internal sealed partial class ChatServer
         RateLimits? rates,
         PasswordHasher hasher,
         TokenService tokens,
-        Cors cors)
+        HttpServices http)
     {
         var subscriptions = new Subscriptions(rooms, store, _loggers.CreateLogger<Subscriptions>());
         var resume = new Resume(replays, _loggers.CreateLogger<Resume>());
-        var accounts = new AccountEndpoints(store, new Credentials(_settings.Credentials), hasher, tokens);
+        var accounts = new AccountEndpoints(
+            store, new Credentials(_settings.Credentials), hasher, tokens, new AuthLimits(_settings.Attempts, _time), http.Addresses, _metrics);
         var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
         var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
         return new Application(
             new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>()),
-            new Upgrades(tokens, cors, subscriptions),
+            new Upgrades(tokens, http.Cors, subscriptions),
             new SessionServices(log, resume, subscriptions, _metrics, rates));
     }
 

@@ -34,6 +34,9 @@ internal sealed class ServerMetrics
 
     public Counter ConnectionsRefused { get; } = new();
 
+    /// <summary>Logins and registrations refused because there were too many before them.</summary>
+    public Counter AttemptsRefused { get; } = new();
+
     public Counter Requests { get; } = new();
 
     public Counter ProtocolErrors { get; } = new();

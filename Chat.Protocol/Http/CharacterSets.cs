@@ -23,9 +23,12 @@ internal static class CharacterSets
     public static readonly SearchValues<byte> Target = SearchValues.Create(
         "!\"$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"u8);
 
-    /// <summary>reg-name (RFC 3986 section 3.2.2): unreserved, sub-delims and the percent sign. IPv4 addresses are reg-names too.</summary>
+    /// <summary>
+    /// reg-name (RFC 3986 section 3.2.2): unreserved, sub-delims and the percent sign. IPv4 addresses are reg-names too.
+    /// Without the comma, which no host has, and which two Host lines have when somebody before us has joined them.
+    /// </summary>
     public static readonly SearchValues<byte> RegName = SearchValues.Create(
-        "%-._~!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
+        "%-._~!$&'()*+;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
 
     /// <summary>What an IPv6 address is made of. IPvFuture has no users and is refused.</summary>
     public static readonly SearchValues<byte> IPv6 = SearchValues.Create("0123456789ABCDEFabcdef:."u8);

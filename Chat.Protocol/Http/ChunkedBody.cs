@@ -13,7 +13,7 @@ public enum BodyStatus : byte
 
 /// <summary>
 /// Decodes one chunked body (RFC 9112 section 7.1), resumable at any byte. A mutable struct: keep it in a field, not in a copy.
-/// Chunk extensions and trailers are checked for what could end a line in another recipient's eyes, and discarded.
+/// Chunk extensions and trailers are held to their grammar, and discarded.
 /// </summary>
 /// <remarks>
 /// CR and LF are legal only as the pair that ends a line. Decoders that searched an extension for "\n", or skipped to "\r",
@@ -24,19 +24,32 @@ public struct ChunkedBody(HttpLimits limits)
     // 2^64 has 16. Only leading zeros get this far: the size is compared with what is left of the body at every digit.
     private const int SizeDigitsMax = 16;
 
+    private const int ForbiddenTrailers = 3;
+    private const int ForbiddenTrailersMask = (1 << ForbiddenTrailers) - 1;
+
     private State _state;
     private int _sizeDigits;
     private long _chunkBytesLeft;
     private int _bodyBytes;
     private int _extensionBytes;
     private int _trailerBytes;
+    private int _trailerNameLength;
+    private int _trailerCandidates;
 
     private enum State : byte
     {
         Size,
-        SpaceAfterSize,
-        Extension,
         SizeLf,
+        // chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+        BeforeSemicolon,
+        BeforeName,
+        Name,
+        AfterName,
+        BeforeValue,
+        Value,
+        Quoted,
+        QuotedPair,
+        AfterQuoted,
         Data,
         DataCr,
         DataLf,
@@ -104,15 +117,6 @@ public struct ChunkedBody(HttpLimits limits)
             case State.Size:
                 return ReadSize(octet);
 
-            case State.SpaceAfterSize:
-                // chunk-ext = *( BWS ";" BWS chunk-ext-name ... ): whitespace is allowed, but only before an extension.
-                return octet is (byte)' ' or (byte)'\t' or (byte)';'
-                    ? ReadExtension(octet, octet == ';' ? State.Extension : State.SpaceAfterSize)
-                    : RequestErrors.ChunkSizeMalformed;
-
-            case State.Extension:
-                return octet == '\r' ? MoveTo(State.SizeLf) : ReadExtension(octet, State.Extension);
-
             case State.SizeLf:
                 return octet == '\n' ? BeginChunk() : RequestErrors.BareCr;
 
@@ -125,8 +129,11 @@ public struct ChunkedBody(HttpLimits limits)
             case State.EndLf:
                 return octet == '\n' ? MoveTo(State.End) : RequestErrors.BareCr;
 
-            default:
+            case State.TrailerLine or State.TrailerName or State.TrailerValue or State.TrailerLf:
                 return ReadTrailer(octet);
+
+            default:
+                return ReadExtension(octet);
         }
     }
 
@@ -151,20 +158,49 @@ public struct ChunkedBody(HttpLimits limits)
         return octet switch
         {
             (byte)'\r' => MoveTo(State.SizeLf),
-            (byte)';' => ReadExtension(octet, State.Extension),
-            (byte)' ' or (byte)'\t' => ReadExtension(octet, State.SpaceAfterSize),
+            (byte)';' => CountExtension(State.BeforeName),
+            (byte)' ' or (byte)'\t' => CountExtension(State.BeforeSemicolon),
             (byte)'\n' => RequestErrors.BareLf,
             _ => RequestErrors.ChunkSizeMalformed,
         };
     }
 
-    private ProtocolError ReadExtension(byte octet, State next)
+    /// <summary>
+    /// One byte of an extension (RFC 9112 section 7.1.1). Its grammar is held to as well as its lines: a decoder that skips
+    /// what it does not expect is one more that might stop elsewhere.
+    /// </summary>
+    private ProtocolError ReadExtension(byte octet)
     {
-        if (IsControl(octet))
+        if (octet == '\r' && _state is State.Name or State.Value or State.AfterQuoted)
+        {
+            return MoveTo(State.SizeLf);
+        }
+
+        if (octet != '\r' && IsControl(octet))
         {
             return octet == '\n' ? RequestErrors.BareLf : RequestErrors.ControlCharacter;
         }
 
+        bool isSpace = octet is (byte)' ' or (byte)'\t';
+        bool isToken = CharacterSets.Token.Contains(octet);
+        State next = _state switch
+        {
+            State.BeforeSemicolon => isSpace ? _state : octet == ';' ? State.BeforeName : State.Size,
+            State.BeforeName => isSpace ? _state : isToken ? State.Name : State.Size,
+            State.Name when isToken => _state,
+            State.Name or State.AfterName =>
+                isSpace ? State.AfterName : octet == '=' ? State.BeforeValue : octet == ';' ? State.BeforeName : State.Size,
+            State.BeforeValue => isSpace ? _state : octet == '"' ? State.Quoted : isToken ? State.Value : State.Size,
+            State.Value when isToken => _state,
+            State.Quoted => octet == '"' ? State.AfterQuoted : octet == '\\' ? State.QuotedPair : octet == '\r' ? State.Size : _state,
+            State.QuotedPair => octet == '\r' ? State.Size : State.Quoted,
+            _ => isSpace ? State.BeforeSemicolon : octet == ';' ? State.BeforeName : State.Size, // After a value.
+        };
+        return next == State.Size ? RequestErrors.ChunkExtensionMalformed : CountExtension(next);
+    }
+
+    private ProtocolError CountExtension(State next)
+    {
         _extensionBytes++;
         return _extensionBytes > limits.ChunkExtensionBytesMax ? RequestErrors.ChunkExtensionTooLong : MoveTo(next);
     }
@@ -193,13 +229,19 @@ public struct ChunkedBody(HttpLimits limits)
         switch (_state)
         {
             case State.TrailerLine:
+                _trailerNameLength = 0;
+                _trailerCandidates = ForbiddenTrailersMask;
+                CompareTrailerName(octet);
                 return CharacterSets.Token.Contains(octet) ? MoveTo(State.TrailerName)
                     : octet == '\n' ? RequestErrors.BareLf
                     : octet is (byte)' ' or (byte)'\t' ? RequestErrors.ObsFold
                     : RequestErrors.FieldNameMalformed;
 
             case State.TrailerName:
+                bool isForbidden = octet == ':' && IsTrailerForbidden();
+                CompareTrailerName(octet);
                 return CharacterSets.Token.Contains(octet) ? default
+                    : isForbidden ? RequestErrors.TrailerForbidden
                     : octet == ':' ? MoveTo(State.TrailerValue)
                     : RequestErrors.FieldNameMalformed;
 
@@ -213,6 +255,45 @@ public struct ChunkedBody(HttpLimits limits)
                 return octet == '\n' ? MoveTo(State.TrailerLine) : RequestErrors.BareCr;
         }
     }
+
+    /// <summary>Strikes out the forbidden names that differ in this byte: no name has to be kept.</summary>
+    private void CompareTrailerName(byte octet)
+    {
+        for (int i = 0; i < ForbiddenTrailers; i++)
+        {
+            ReadOnlySpan<byte> name = ForbiddenTrailer(i);
+            if (_trailerNameLength >= name.Length || name[_trailerNameLength] != (octet | 0x20))
+            {
+                _trailerCandidates &= ~(1 << i);
+            }
+        }
+
+        _trailerNameLength++;
+    }
+
+    private readonly bool IsTrailerForbidden()
+    {
+        for (int i = 0; i < ForbiddenTrailers; i++)
+        {
+            if ((_trailerCandidates & (1 << i)) != 0 && ForbiddenTrailer(i).Length == _trailerNameLength)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// What RFC 9110 section 6.5.1 forbids first: framing and routing. We discard trailers, but who merges them into the head
+    /// before or behind us would see another message. (A set bit 5 lowers letters and leaves "-" as it is.)
+    /// </summary>
+    private static ReadOnlySpan<byte> ForbiddenTrailer(int index) => index switch
+    {
+        0 => "content-length"u8,
+        1 => "transfer-encoding"u8,
+        _ => "host"u8,
+    };
 
     private ProtocolError MoveTo(State next)
     {

@@ -29,8 +29,9 @@ internal static class FieldLine
         ReadOnlySpan<byte> fromValue = TrimWhitespaceStart(untrimmed);
         ReadOnlySpan<byte> value = TrimWhitespaceEnd(fromValue);
         int valueStart = line.Start + line.Length - fromValue.Length;
-        head.AddField(new HeadSlice(line.Start, colon), new HeadSlice(valueStart, value.Length));
-        return Interpret(name, value, head, limits);
+        var valueSlice = new HeadSlice(valueStart, value.Length);
+        head.AddField(new HeadSlice(line.Start, colon), valueSlice);
+        return Interpret(name, value, valueSlice, head, limits);
     }
 
     /// <summary>Takes the first element off a comma-separated list, without the whitespace around it; it may be empty.</summary>
@@ -81,10 +82,11 @@ internal static class FieldLine
         return TrimWhitespaceStart(text[stop..]).StartsWith(":"u8) ? RequestErrors.SpaceBeforeColon : RequestErrors.FieldNameMalformed;
     }
 
-    private static ProtocolError Interpret(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, RequestHead head, HttpLimits limits) =>
+    private static ProtocolError Interpret(
+        ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, HeadSlice valueSlice, RequestHead head, HttpLimits limits) =>
         name.Length switch
         {
-            4 when Ascii.EqualsIgnoreCase(name, "host"u8) => ApplyHost(value, head),
+            4 when Ascii.EqualsIgnoreCase(name, "host"u8) => ApplyHost(value, valueSlice, head),
             6 when Ascii.EqualsIgnoreCase(name, "expect"u8) => ApplyExpect(value, head),
             10 when Ascii.EqualsIgnoreCase(name, "connection"u8) => ApplyConnection(value, head),
             14 when Ascii.EqualsIgnoreCase(name, "content-length"u8) => ApplyContentLength(value, head, limits),
@@ -92,7 +94,7 @@ internal static class FieldLine
             _ => default,
         };
 
-    private static ProtocolError ApplyHost(ReadOnlySpan<byte> value, RequestHead head)
+    private static ProtocolError ApplyHost(ReadOnlySpan<byte> value, HeadSlice valueSlice, RequestHead head)
     {
         if (head.HasHost)
         {
@@ -100,6 +102,7 @@ internal static class FieldLine
         }
 
         head.HasHost = true;
+        head.HostSlice = valueSlice;
         return IsHost(value) ? default : RequestErrors.HostMalformed;
     }
 

@@ -34,6 +34,7 @@ public static class RequestErrors
     public static readonly ProtocolError HostMissing = new(400, "Host is missing.", "RFC 9112 section 3.2");
     public static readonly ProtocolError HostRepeated = new(400, "Host is repeated.", "RFC 9112 section 3.2");
     public static readonly ProtocolError HostMalformed = new(400, "Host is malformed.", "RFC 9112 section 3.2");
+    public static readonly ProtocolError HostMismatch = new(400, "Host names another host than the target.", "RFC 9112 section 3.2");
     public static readonly ProtocolError ExpectationFailed =
         new(417, "Only the expectation 100-continue is known.", "RFC 9110 section 10.1.1");
 
@@ -54,6 +55,9 @@ public static class RequestErrors
     // Chunked body.
     public static readonly ProtocolError ChunkSizeMalformed = new(400, "A chunk size is not a hexadecimal number.", "RFC 9112 section 7.1");
     public static readonly ProtocolError ChunkDataUnterminated = new(400, "Chunk data must be followed by CRLF.", "RFC 9112 section 7.1");
+    public static readonly ProtocolError ChunkExtensionMalformed = new(400, "A chunk extension is malformed.", "RFC 9112 section 7.1.1");
     public static readonly ProtocolError ChunkExtensionTooLong = new(400, "The chunk extensions are too long.", "RFC 9112 section 7.1.1");
     public static readonly ProtocolError TrailerTooLarge = new(431, "The trailer section is too large.", "RFC 9112 section 7.1.2");
+    public static readonly ProtocolError TrailerForbidden =
+        new(400, "A trailer must not say how long the message is, or whom it is for.", "RFC 9110 section 6.5.1");
 }

@@ -113,7 +113,7 @@ public sealed class RequestHead : IDisposable
         CopiedCount = 0;
         FieldCount = 0;
         Method = RequestMethod.Other;
-        MethodSlice = TargetSlice = PathSlice = QuerySlice = default;
+        MethodSlice = TargetSlice = PathSlice = QuerySlice = AuthoritySlice = HostSlice = default;
         VersionMinor = 0;
         ContentLength = -1;
         IsChunked = false;
@@ -136,7 +136,12 @@ public sealed class RequestHead : IDisposable
 
     internal HeadSlice QuerySlice { get; set; }
 
+    /// <summary>The authority of an absolute-form target; empty in the other forms.</summary>
+    internal HeadSlice AuthoritySlice { get; set; }
+
     internal bool HasHost { get; set; }
+
+    internal HeadSlice HostSlice { get; set; }
 
     internal bool HasConnectionClose { get; set; }
 

@@ -114,11 +114,16 @@ internal static class RequestLine
         }
 
         int pathStart = 0;
-        if (target[0] != '/' && !TrySkipAuthority(target, out pathStart))
+        if (target[0] != '/')
         {
-            bool isAsterisk = head.Method == RequestMethod.Options && target.Length == 1 && target[0] == '*';
-            head.PathSlice = slice;
-            return isAsterisk ? default : RequestErrors.TargetMalformed;
+            if (!TrySkipAuthority(target, out int authorityStart, out pathStart))
+            {
+                bool isAsterisk = head.Method == RequestMethod.Options && target.Length == 1 && target[0] == '*';
+                head.PathSlice = slice;
+                return isAsterisk ? default : RequestErrors.TargetMalformed;
+            }
+
+            head.AuthoritySlice = new HeadSlice(slice.Start + authorityStart, pathStart - authorityStart);
         }
 
         int question = target[pathStart..].IndexOf((byte)'?');
@@ -134,13 +139,12 @@ internal static class RequestLine
     }
 
     /// <summary>
-    /// Passes over the scheme and authority of an absolute-form target. Its authority overrides the Host field
-    /// (RFC 9112 section 3.2.2); we serve every name alike, so it is only checked. User information is refused with it
-    /// (RFC 9110 section 4.2.4), for '@' is no part of a host.
+    /// Passes over the scheme and authority of an absolute-form target. User information is refused (RFC 9110 section 4.2.4),
+    /// for '@' is no part of a host.
     /// </summary>
-    private static bool TrySkipAuthority(ReadOnlySpan<byte> target, out int pathStart)
+    private static bool TrySkipAuthority(ReadOnlySpan<byte> target, out int authorityStart, out int pathStart)
     {
-        pathStart = 0;
+        pathStart = authorityStart = 0;
         int scheme =
             StartsWithIgnoreCase(target, "http://"u8) ? "http://"u8.Length :
             StartsWithIgnoreCase(target, "https://"u8) ? "https://"u8.Length :
@@ -151,11 +155,27 @@ internal static class RequestLine
         }
 
         int length = target[scheme..].IndexOfAny((byte)'/', (byte)'?');
+        authorityStart = scheme;
         pathStart = length < 0 ? target.Length : scheme + length;
         ReadOnlySpan<byte> authority = target[scheme..pathStart];
         // An empty host is legal in a Host field, not in an http URI (RFC 9110 section 4.2.1).
         return !authority.IsEmpty && authority[0] != ':' && FieldLine.IsHost(authority);
     }
+
+    /// <summary>
+    /// Whether an absolute-form target and the Host field name the same host. The target would win (RFC 9112 section 3.2.2),
+    /// but who routed by the other before us has taken this for another request: RFC 9112 section 3.2 has clients send both
+    /// alike. The default port may be left out at either place.
+    /// </summary>
+    public static bool IsSameHost(ReadOnlySpan<byte> bytes, RequestHead head)
+    {
+        ReadOnlySpan<byte> port = StartsWithIgnoreCase(head.TargetSlice.Of(bytes), "https"u8) ? ":443"u8 : ":80"u8;
+        return Ascii.EqualsIgnoreCase(
+            WithoutPort(head.AuthoritySlice.Of(bytes), port), WithoutPort(head.HostSlice.Of(bytes), port));
+    }
+
+    private static ReadOnlySpan<byte> WithoutPort(ReadOnlySpan<byte> authority, ReadOnlySpan<byte> port) =>
+        authority.EndsWith(port) ? authority[..^port.Length] : authority.EndsWith(":"u8) ? authority[..^1] : authority;
 
     private static bool StartsWithIgnoreCase(ReadOnlySpan<byte> text, ReadOnlySpan<byte> prefix) =>
         text.Length >= prefix.Length && Ascii.EqualsIgnoreCase(text[..prefix.Length], prefix);

@@ -147,7 +147,7 @@ public sealed class RequestParser
 
             var line = new HeadSlice(_lineStart, _scanned - _lineStart);
             bool isEnd = line.Length == 0 && _line == Line.Field;
-            ProtocolError error = isEnd ? CheckWhole(head) : ParseLine(bytes, line, head);
+            ProtocolError error = isEnd ? CheckWhole(bytes, head) : ParseLine(bytes, line, head);
             if (!error.IsNone)
             {
                 return Refuse(error);
@@ -211,8 +211,10 @@ public sealed class RequestParser
         return RequestLine.Parse(bytes, line, head, _limits);
     }
 
-    private static ProtocolError CheckWhole(RequestHead head) =>
-        head.VersionMinor == 1 && !head.HasHost ? RequestErrors.HostMissing : default;
+    private static ProtocolError CheckWhole(ReadOnlySpan<byte> bytes, RequestHead head) =>
+        head.VersionMinor == 1 && !head.HasHost ? RequestErrors.HostMissing :
+        head.AuthoritySlice.Length > 0 && head.HasHost && !RequestLine.IsSameHost(bytes, head) ? RequestErrors.HostMismatch :
+        default;
 
     private ParseStatus Refuse(ProtocolError error)
     {

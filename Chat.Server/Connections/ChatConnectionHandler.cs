@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
+using System.Net;
 using Chat.Protocol;
 using Chat.Server.Rooms;
 using Chat.Server.Transport;
@@ -41,6 +42,7 @@ internal sealed partial class ChatConnectionHandler(
         long open = http.Metrics.HttpConnections.Increment() + http.Metrics.WebSockets.Value;
         bool speaksHttp = true;
         bool isAttached = false;
+        IDisposable? place = null;
         try
         {
             if (open > connectionsMax)
@@ -50,7 +52,7 @@ internal sealed partial class ChatConnectionHandler(
                 return;
             }
 
-            AcceptedHandshake? handshake = await RunHttpAsync(connection);
+            (AcceptedHandshake? handshake, place) = await RunHttpAsync(connection);
             if (handshake is null)
             {
                 return;
@@ -60,7 +62,8 @@ internal sealed partial class ChatConnectionHandler(
             http.Metrics.HttpConnections.Decrement();
             if (connection is ShardConnection shardConnection)
             {
-                Attach(shardConnection, handshake);
+                Attach(shardConnection, handshake, place);
+                place = null;
                 isAttached = true;
             }
             else
@@ -70,11 +73,11 @@ internal sealed partial class ChatConnectionHandler(
         }
         catch (Exception exception) when (exception is ConnectionResetException or ConnectionAbortedException or IOException or OperationCanceledException)
         {
-            ConnectionLost(logger, exception.Message); // The peer went away; nothing is owed to anybody.
+            ConnectionLost(logger, connection.RemoteEndPoint, exception.Message); // The peer went away; nothing is owed to anybody.
         }
         catch (Exception exception) // The edge of a connection: it ends, the others go on.
         {
-            ConnectionFailed(logger, exception);
+            ConnectionFailed(logger, connection.RemoteEndPoint, exception);
         }
         finally
         {
@@ -83,6 +86,8 @@ internal sealed partial class ChatConnectionHandler(
                 http.Metrics.HttpConnections.Decrement();
             }
 
+            place?.Dispose();
+
             if (!isAttached)
             {
                 (connection as ShardConnection)?.Finish();
@@ -90,8 +95,9 @@ internal sealed partial class ChatConnectionHandler(
         }
     }
 
-    private void Attach(ShardConnection connection, AcceptedHandshake handshake)
+    private void Attach(ShardConnection connection, AcceptedHandshake handshake, IDisposable? place)
     {
+        connection.Place = place;
         var session = new WebSocketSession(
             connection.Socket.Shard, connection.Socket, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, http.Application.Sessions!);
         session.Start(handshake.Resume);
@@ -118,13 +124,14 @@ internal sealed partial class ChatConnectionHandler(
         }
     }
 
-    private async Task<AcceptedHandshake?> RunHttpAsync(ConnectionContext connection)
+    private async Task<(AcceptedHandshake? Handshake, IDisposable? Place)> RunHttpAsync(ConnectionContext connection)
     {
         using var requests = new HttpConnection(connection, http);
         _requests[requests] = true;
         try
         {
-            return await requests.RunAsync();
+            AcceptedHandshake? handshake = await requests.RunAsync();
+            return (handshake, handshake is null ? null : requests.TakePlace());
         }
         finally
         {
@@ -195,9 +202,9 @@ internal sealed partial class ChatConnectionHandler(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection lost: {Reason}")]
-    private static partial void ConnectionLost(ILogger logger, string reason);
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection of {Peer} lost: {Reason}")]
+    private static partial void ConnectionLost(ILogger logger, EndPoint? peer, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Connection failed")]
-    private static partial void ConnectionFailed(ILogger logger, Exception exception);
+    [LoggerMessage(Level = LogLevel.Error, Message = "Connection of {Peer} failed")]
+    private static partial void ConnectionFailed(ILogger logger, EndPoint? peer, Exception exception);
 }

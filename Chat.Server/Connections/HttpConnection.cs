@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net;
 using Chat.Protocol;
 using Chat.Protocol.Http;
 using Chat.Protocol.WebSocket;
@@ -29,6 +30,10 @@ internal sealed class HttpConnection : IDisposable
     /// </summary>
     private const int UnflushedBytesMax = 64 * 1024;
 
+    /// <summary>For an address that has all the connections it may have: nothing is read, allocated or logged.</summary>
+    private static readonly byte[] TooMany =
+        "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"u8.ToArray();
+
     private readonly ConnectionContext _context;
     private readonly HttpServices _services;
     private readonly PipeReader _input;
@@ -39,6 +44,7 @@ internal sealed class HttpConnection : IDisposable
     private readonly ArrayBufferWriter<byte> _body = new();
     private long _deadlineMs;
     private bool _expired;
+    private IDisposable? _place;
 
     public HttpConnection(ConnectionContext context, HttpServices services)
     {
@@ -47,6 +53,7 @@ internal sealed class HttpConnection : IDisposable
         _input = context.Transport.Input;
         _output = context.Transport.Output;
         _parser = new RequestParser(services.Limits);
+        Peer = ClientAddresses.PeerOf(context.RemoteEndPoint);
     }
 
     private enum Phase
@@ -56,6 +63,9 @@ internal sealed class HttpConnection : IDisposable
         Head,
         Done,
     }
+
+    /// <summary>Who has connected; after a PROXY header, who that says.</summary>
+    public IPAddress Peer { get; private set; }
 
     /// <summary>Called by the sweep: ends the wait for a peer that is too slow. Any thread.</summary>
     public void ExpireIfDue(long nowMs)
@@ -88,6 +98,19 @@ internal sealed class HttpConnection : IDisposable
     public async Task<AcceptedHandshake?> RunAsync()
     {
         SetDeadline(_services.HeadTimeoutMs); // A connection that never says anything gets no more than one that is slow.
+        if (_services.Addresses.ExpectsProxyHeader(Peer) && !await ReadProxyHeaderAsync())
+        {
+            return null;
+        }
+
+        // Whoever comes through a proxy of ours is counted when it becomes a session: requests share the proxy's connections.
+        if (!_services.Addresses.IsTrusted(Peer) && !_services.AddressLimit.TryEnter(Peer, out _place))
+        {
+            _services.Metrics.ConnectionsRefused.Add();
+            await _output.WriteAsync(TooMany);
+            return null;
+        }
+
         Phase phase = Phase.Head;
         while (phase != Phase.Done)
         {
@@ -155,8 +178,7 @@ internal sealed class HttpConnection : IDisposable
                 if (!keepAlive)
                 {
                     Advance(isReading, buffer.End);
-                    await FlushAsync();
-                    await LingerAsync();
+                    await FlushLastAsync();
                     return null;
                 }
 
@@ -183,7 +205,46 @@ internal sealed class HttpConnection : IDisposable
         return null;
     }
 
-    public void Dispose() => _head.Dispose();
+    /// <summary>The connection's place among those of its address, for the session that goes on with it; null when nobody counts.</summary>
+    public IDisposable? TakePlace()
+    {
+        IDisposable? place = _place;
+        _place = null;
+        return place;
+    }
+
+    public void Dispose()
+    {
+        _head.Dispose();
+        TakePlace()?.Dispose();
+    }
+
+    /// <summary>False: answered with an error, or the peer is gone or too slow.</summary>
+    private async Task<bool> ReadProxyHeaderAsync()
+    {
+        while (true)
+        {
+            ReadResult read = await _input.ReadAsync();
+            ParseStatus status = ProxyHeader.TryParse(read.Buffer, out SequencePosition consumed, out IPAddress? source);
+            _input.AdvanceTo(consumed, status == ParseStatus.NeedMore ? read.Buffer.End : consumed);
+            if (status == ParseStatus.Complete)
+            {
+                Peer = source ?? Peer;
+                return true;
+            }
+
+            if (status == ParseStatus.Invalid)
+            {
+                await RefuseAsync(ProxyHeader.Malformed);
+                return false;
+            }
+
+            if (read.IsCompleted || (read.IsCanceled && Volatile.Read(ref _expired)))
+            {
+                return false;
+            }
+        }
+    }
 
     /// <summary>Reads the content of the current request into <see cref="_body"/>. False: answered with an error, or the peer is gone.</summary>
     private async Task<bool> ReadBodyAsync()
@@ -240,7 +301,7 @@ internal sealed class HttpConnection : IDisposable
 
     private async ValueTask AnswerAsync(bool keepAlive)
     {
-        _call.Begin(_head, _body.WrittenMemory, _context.ConnectionClosed);
+        _call.Begin(_head, _body.WrittenMemory, Peer, _context.ConnectionClosed);
         Response response = await _services.Application.Router.AnswerAsync(_call);
         Write(response, keepAlive);
     }
@@ -269,12 +330,18 @@ internal sealed class HttpConnection : IDisposable
         (AcceptedHandshake? accepted, Response? refusal) = _services.Application.Upgrades is { } upgrades
             ? await upgrades.ReadAsync(_head, _context.ConnectionClosed)
             : (null, Problem.StoreUnavailable);
+        if (accepted is not null && _services.Addresses.IsTrusted(Peer)
+            && !_services.AddressLimit.TryEnter(_services.Addresses.Resolve(Peer, _head), out _place))
+        {
+            _services.Metrics.ConnectionsRefused.Add();
+            (accepted, refusal) = (null, Problem.TooManyConnections);
+        }
+
         if (accepted is null)
         {
             // Closed also when the client would stay: what follows could be frames, and must not be read as a request.
             Write(refusal!, keepAlive: false);
-            await FlushAsync();
-            await LingerAsync();
+            await FlushLastAsync();
             return null;
         }
 
@@ -294,11 +361,17 @@ internal sealed class HttpConnection : IDisposable
 
     private async Task RefuseAsync(ProtocolError error)
     {
-        SetDeadline(_services.BodyTimeoutMs);
         _services.Metrics.ProtocolErrors.Add();
         Response response = Problem.Of(error);
         var writer = new ResponseWriter(_output, response.Status, _services.Date.Now);
         writer.End(response.ContentType, response.Content.Span);
+        await FlushLastAsync();
+    }
+
+    /// <summary>Nothing is answered after this. The peer has as long to take it as it would have had to send content.</summary>
+    private async Task FlushLastAsync()
+    {
+        SetDeadline(_services.BodyTimeoutMs);
         await FlushAsync();
         await LingerAsync();
     }

@@ -26,6 +26,10 @@ internal sealed class HttpServices
 
     public required Cors Cors { get; init; }
 
+    public required ClientAddresses Addresses { get; init; }
+
+    public required AddressLimit AddressLimit { get; init; }
+
     public required ServerMetrics Metrics { get; init; }
 
     public required HttpDate Date { get; init; }

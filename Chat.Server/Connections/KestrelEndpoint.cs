@@ -43,7 +43,9 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
                 listen.Protocols = HttpProtocols.None; // Ours is the last middleware.
                 if (settings.Tls is { } tls)
                 {
-                    listen.UseHttps(LoadCertificate(tls));
+                    // Its handshake stands before our own deadlines, and gets no more time than a head.
+                    listen.UseHttps(
+                        LoadCertificate(tls), https => https.HandshakeTimeout = TimeSpan.FromMilliseconds(settings.Http.HeadTimeoutMs));
                 }
 
                 listen.Run(handler.OnConnectedAsync);

@@ -1,11 +1,20 @@
+using System.Net;
 using Chat.Protocol.Http;
 using Chat.Server.Auth;
+using Chat.Server.Connections;
 using Chat.Storage;
 
 namespace Chat.Server.Rest;
 
 /// <summary>Registration, login, and who am I.</summary>
-internal sealed class AccountEndpoints(IChatStore store, Credentials credentials, PasswordHasher hasher, TokenService tokens)
+internal sealed class AccountEndpoints(
+    IChatStore store,
+    Credentials credentials,
+    PasswordHasher hasher,
+    TokenService tokens,
+    AuthLimits limits,
+    ClientAddresses addresses,
+    ServerMetrics metrics)
 {
     public IReadOnlyList<Route> Routes =>
     [
@@ -28,21 +37,38 @@ internal sealed class AccountEndpoints(IChatStore store, Credentials credentials
             return Problem.BadField(error);
         }
 
+        IPAddress client = addresses.Resolve(call.Peer, call.Head);
+        if (!limits.TryRegister(client, out int retryAfterSeconds))
+        {
+            return TooManyAttempts(retryAfterSeconds);
+        }
+
         CancellationToken aborted = call.Aborted;
         // Before the expensive hash; a race of two registrations is decided by the store.
         if (await store.FindUserByEmailAsync(email, aborted) is not null)
         {
-            return Problem.EmailTaken;
+            return EmailTaken(client);
         }
 
         string? hash = await hasher.HashAsync(password, aborted);
         if (hash is null)
         {
+            limits.GiveBackRegistration(client);
             return Problem.Busy(hasher.RetryAfterSeconds);
         }
 
         UserRecord? user = await store.CreateUserAsync(email, username, hash, aborted);
-        return user is null ? Problem.EmailTaken : SessionOf(201, user);
+        return user is null ? EmailTaken(client) : SessionOf(201, user);
+    }
+
+    /// <summary>It tells that there is an account, which is worth as much as a guess at a password: the same limit holds.</summary>
+    private Response EmailTaken(IPAddress client) =>
+        limits.TryLearn(client, out int retryAfterSeconds) ? Problem.EmailTaken : TooManyAttempts(retryAfterSeconds);
+
+    private Response TooManyAttempts(int retryAfterSeconds)
+    {
+        metrics.AttemptsRefused.Add();
+        return Problem.TooManyAttempts(retryAfterSeconds);
     }
 
     private async ValueTask<Response> LoginAsync(RestCall call)
@@ -63,13 +89,26 @@ internal sealed class AccountEndpoints(IChatStore store, Credentials credentials
         }
 
         CancellationToken aborted = call.Aborted;
-        UserRecord? user = Credentials.TryReadEmail(request.Email, out string email, out _)
+        bool isEmail = Credentials.TryReadEmail(request.Email, out string email, out _);
+        IPAddress client = addresses.Resolve(call.Peer, call.Head);
+        // Before the hash, which they would be spared otherwise, and alike for e-mails that nobody has.
+        if (!limits.TryLogin(email, client, out int retryAfterSeconds))
+        {
+            return TooManyAttempts(retryAfterSeconds);
+        }
+
+        UserRecord? user = isEmail
             ? await store.FindUserByEmailAsync(email, aborted)
             : null;
         // An unknown e-mail costs the same hash as a wrong password: the time of the answer tells nothing.
         PasswordVerdict verdict = user is null
             ? await hasher.VerifyUnknownAsync(request.Password, aborted)
             : await hasher.VerifyAsync(request.Password, user.PasswordHash, aborted);
+        if (verdict != PasswordVerdict.Mismatch)
+        {
+            limits.GiveBackLogin(email, client);
+        }
+
         return verdict switch
         {
             PasswordVerdict.Busy => Problem.Busy(hasher.RetryAfterSeconds),

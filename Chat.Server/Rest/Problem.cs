@@ -29,6 +29,9 @@ internal static class Problem
 
     public static Response StoreUnavailable { get; } = Of(503, "unavailable", "The database is not available.").With("Retry-After", "1");
 
+    public static Response TooManyConnections { get; } =
+        Of(429, "too_many_connections", "This address has all the connections it may have.").With("Retry-After", "1");
+
     public static Response UpgradeRequired { get; } = Of(426, "upgrade_required", "This path speaks WebSocket, version 13.")
         .With("Upgrade", "websocket").With("Connection", "Upgrade").With("Sec-WebSocket-Version", "13");
 
@@ -39,6 +42,10 @@ internal static class Problem
     /// <summary>The caller sends more than one user may.</summary>
     public static Response RateLimited(int retryAfterMs) =>
         Of(429, "rate_limited", "Too many calls or messages of this user.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");
+
+    /// <summary>Too many wrong passwords for an account or from an address, or too many accounts made by one.</summary>
+    public static Response TooManyAttempts(int retryAfterSeconds) =>
+        Of(429, "too_many_attempts", "Too many attempts.").With("Retry-After", $"{retryAfterSeconds}");
 
     public static Response Overloaded(int retryAfterMs) =>
         Of(503, "overloaded", "Too many messages wait to be stored.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");

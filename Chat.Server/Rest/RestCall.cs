@@ -1,3 +1,4 @@
+using System.Net;
 using Chat.Protocol.Http;
 using Chat.Server.Auth;
 
@@ -10,6 +11,9 @@ internal sealed class RestCall
 
     public ReadOnlyMemory<byte> Content { get; private set; }
 
+    /// <summary>Who has connected: the client, or a proxy.</summary>
+    public IPAddress Peer { get; private set; } = IPAddress.None;
+
     /// <summary>The client is gone.</summary>
     public CancellationToken Aborted { get; private set; }
 
@@ -19,8 +23,9 @@ internal sealed class RestCall
     /// <summary>Who calls; null on routes that ask for no token.</summary>
     public TokenIdentity? Caller { get; set; }
 
-    public void Begin(RequestHead head, ReadOnlyMemory<byte> content, CancellationToken aborted)
+    public void Begin(RequestHead head, ReadOnlyMemory<byte> content, IPAddress peer, CancellationToken aborted)
     {
+        Peer = peer;
         Head = head;
         Content = content;
         Aborted = aborted;

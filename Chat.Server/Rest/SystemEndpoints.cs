@@ -66,6 +66,7 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         Write(text, "chat_rooms_loaded", "gauge", "Rooms in memory.", rooms.Loaded.Count());
         Write(text, "chat_connections_accepted_total", "counter", "Connections accepted.", metrics.ConnectionsAccepted.Value);
         Write(text, "chat_connections_refused_total", "counter", "Connections refused because there were too many.", metrics.ConnectionsRefused.Value);
+        Write(text, "chat_auth_attempts_refused_total", "counter", "Logins and registrations refused because there were too many.", metrics.AttemptsRefused.Value);
         Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
         Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Net;
 using Chat.Server.Connections;
 using Microsoft.Extensions.Logging;
 
@@ -39,6 +40,13 @@ internal sealed record ServerSettings
 
     public required int ConnectionsMax { get; init; }
 
+    /// <summary>0: no limit.</summary>
+    public required int ConnectionsPerIpMax { get; init; }
+
+    public required ProxySettings Proxies { get; init; }
+
+    public required AttemptSettings Attempts { get; init; }
+
     public required int DrainTimeoutMs { get; init; }
 
     public required LogSettings Log { get; init; }
@@ -77,6 +85,12 @@ internal enum EngineKind
     Uring,
 }
 
+internal enum ProxyProtocolUse
+{
+    Off,
+    On,
+}
+
 internal enum LogFormat
 {
     Text,
@@ -99,6 +113,11 @@ internal enum Switch
 }
 
 internal sealed record TlsFiles(string CertFile, string KeyFile);
+
+internal sealed record ProxySettings(ImmutableArray<IPNetwork> Trusted, bool ReadsForwarded, bool ExpectsProxyHeader);
+
+/// <summary>An hour each; 0: no limit.</summary>
+internal sealed record AttemptSettings(int FailuresPerAccountMax, int FailuresPerAddressMax, int RegistrationsPerAddressMax);
 
 internal sealed record LogSettings(LogFormat Format, LogLevel Level);
 

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Numerics;
 
 namespace Chat.Server.Settings;
@@ -80,6 +82,33 @@ internal abstract class Setting(string name, string defaultText, string unit, st
             origins = [.. text.Split(',', StringSplitOptions.TrimEntries).Select(static item => item.ToLowerInvariant())];
             return origins is ["*"] || origins.All(IsOrigin);
         });
+
+    /// <summary>A comma list of IP addresses and networks in CIDR notation (RFC 4632 section 3.1).</summary>
+    public static Setting<ImmutableArray<IPNetwork>> Networks(string name, string doc) =>
+        new(name, [], "", "comma list", "a comma list of IP addresses and networks such as 10.0.0.0/8 or ::1", doc, (text, out networks) =>
+        {
+            string[] items = text.Split(',', StringSplitOptions.TrimEntries);
+            networks = [.. items.Select(static item => TryReadNetwork(item, out IPNetwork network) ? network : default)];
+            return items.All(static item => TryReadNetwork(item, out _));
+        });
+
+    private static bool TryReadNetwork(string text, out IPNetwork network)
+    {
+        network = default;
+        if (text.Contains('/'))
+        {
+            return IPNetwork.TryParse(text, out network);
+        }
+
+        // Of the spellings that the library reads only the one that it writes: 10.1 is a mistake, not 10.0.0.1.
+        if (!IPAddress.TryParse(text, out IPAddress? address) || !(text.Contains(':') || address.ToString() == text))
+        {
+            return false;
+        }
+
+        network = new IPNetwork(address, address.AddressFamily == AddressFamily.InterNetworkV6 ? 128 : 32);
+        return true;
+    }
 
     // An origin has neither path nor trailing slash; one that had would never equal what a browser sends, and would refuse it in silence.
     private static bool IsOrigin(string text) =>

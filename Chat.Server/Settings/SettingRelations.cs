@@ -25,6 +25,19 @@ internal static class SettingRelations
             return $"{missing.Name}: expected a path, because {given.Name} (from {values.SourceOf(given)}) is set.";
         }
 
+        if (values.Get(SettingTable.ProxyProtocol) == ProxyProtocolUse.On)
+        {
+            var source = $"because {SettingTable.ProxyProtocol.Name} (from {values.SourceOf(SettingTable.ProxyProtocol)}) is on";
+            if (values.Get(SettingTable.TrustedProxies).IsEmpty)
+            {
+                return $"{SettingTable.TrustedProxies.Name}: expected the proxies that send the header, {source}.";
+            }
+            if (certFile.Length > 0)
+            {
+                return $"{SettingTable.TlsCertFile.Name}: expected no certificate, {source}: the header stands before the TLS handshake.";
+            }
+        }
+
         return AtMost(SettingTable.PasswordCharsMin, SettingTable.PasswordCharsMax)
             ?? AtMost(SettingTable.WsPongTimeoutMs, SettingTable.WsPingIntervalMs)
             ?? AtMost(SettingTable.RingBytesMin, SettingTable.RingBytesMax)

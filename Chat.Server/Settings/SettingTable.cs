@@ -87,7 +87,23 @@ internal static class SettingTable
     public static readonly Setting<int> Argon2QueueMax = Integer("ARGON2_QUEUE_MAX", 64, 0, 65_536, "requests",
         "Logins that wait for a hash; 64 wait about 3 s on one core, beyond that clients are told to come back (429).");
 
+    public static readonly Setting<int> LoginFailuresPerAccountMax = Integer("LOGIN_FAILURES_PER_ACCOUNT_MAX", 100, 0, 3_600_000, "failures/hour",
+        "Wrong passwords for one account, by anybody; the 100 that NIST SP 800-63B allows in a row. Beyond: 429. 0 for any number.");
+    public static readonly Setting<int> LoginFailuresPerIpMax = Integer("LOGIN_FAILURES_PER_IP_MAX", 1000, 0, 3_600_000, "failures/hour",
+        "Wrong passwords and taken e-mails from one address (IPv6: one /64), for any account; an office behind one address stays far below. 0 for any number.");
+    public static readonly Setting<int> RegistrationsPerIpMax = Integer("REGISTRATIONS_PER_IP_MAX", 20_000, 0, 3_600_000, "accounts/hour",
+        "Accounts made from one address (IPv6: one /64); lets a load test register everybody, stops a script that never ends. 0 for any number.");
+
     // HTTP.
+    public static readonly Setting<ImmutableArray<IPNetwork>> TrustedProxies = Networks("TRUSTED_PROXIES",
+        "Proxies of ours: for connections from them the client's address is the one they tell; empty, nobody is believed.");
+    public static readonly Setting<string> ForwardedField = Text("FORWARDED_FIELD", "X-Forwarded-For", "field", "X-Forwarded-For or Forwarded",
+        "Where trusted proxies tell the client's address; only this one is read, the other they would pass on as the client sent it.",
+        static text => text is "X-Forwarded-For" or "Forwarded");
+    public static readonly Setting<ProxyProtocolUse> ProxyProtocol = Choice("PROXY_PROTOCOL", ProxyProtocolUse.Off,
+        "on: connections from TRUSTED_PROXIES begin with a header of the PROXY protocol (version 1 or 2), and others never do.");
+    public static readonly Setting<int> ConnectionsPerIpMax = Integer("CONNECTIONS_PER_IP_MAX", 0, 0, Mib, "connections",
+        "Open connections from one address (IPv6: one /64); 0, no limit, because a NAT or a proxy that is not in TRUSTED_PROXIES looks like one client. 200 suits a public server.");
     public static readonly Setting<int> ConnectionsMax = Integer("CONNECTIONS_MAX", 19_000, 1, Mib, "connections",
         "Open connections; leaves 1,000 of a 20,000 descriptor limit to files and the database.");
     public static readonly Setting<int> HttpHeadBytesMax = Integer("HTTP_HEAD_BYTES_MAX", 32 * Kib, Kib, Mib, "bytes",
@@ -179,6 +195,8 @@ internal static class SettingTable
         JwtSecret, JwtIssuer, JwtAudience, TokenLifetimeMinutes, TokenCacheMax, CorsOrigins,
         UsernameCharsMax, PasswordCharsMin, PasswordCharsMax,
         Argon2MemoryKib, Argon2Iterations, Argon2Parallelism, Argon2Concurrency, Argon2QueueMax,
+        LoginFailuresPerAccountMax, LoginFailuresPerIpMax, RegistrationsPerIpMax,
+        TrustedProxies, ForwardedField, ProxyProtocol, ConnectionsPerIpMax,
         ConnectionsMax, HttpHeadBytesMax, HttpFieldsMax, HttpBodyBytesMax, HttpHeadTimeoutMs, HttpBodyTimeoutMs, HttpKeepAliveTimeoutMs,
         WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs,
         Delivery, ContentCharsMax, RoomNameCharsMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,

@@ -80,6 +80,15 @@ internal static class SettingsReader
         Engine = values.Get(SettingTable.Engine),
         Shards = values.Get(SettingTable.Shards),
         ConnectionsMax = values.Get(SettingTable.ConnectionsMax),
+        ConnectionsPerIpMax = values.Get(SettingTable.ConnectionsPerIpMax),
+        Proxies = new ProxySettings(
+            Trusted: values.Get(SettingTable.TrustedProxies),
+            ReadsForwarded: values.Get(SettingTable.ForwardedField) == "Forwarded",
+            ExpectsProxyHeader: values.Get(SettingTable.ProxyProtocol) == ProxyProtocolUse.On),
+        Attempts = new AttemptSettings(
+            FailuresPerAccountMax: values.Get(SettingTable.LoginFailuresPerAccountMax),
+            FailuresPerAddressMax: values.Get(SettingTable.LoginFailuresPerIpMax),
+            RegistrationsPerAddressMax: values.Get(SettingTable.RegistrationsPerIpMax)),
         DrainTimeoutMs = values.Get(SettingTable.DrainTimeoutMs),
         Log = new LogSettings(values.Get(SettingTable.Format), values.Get(SettingTable.Level)),
         Token = new TokenSettings(

@@ -33,6 +33,9 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
     /// <summary>Completes, on the thread pool, when the descriptor has been closed.</summary>
     public Task Closed => _closed.Task;
 
+    /// <summary>A session's place among the connections of its address: given up when the descriptor has been closed.</summary>
+    public IDisposable? Place { get; set; }
+
     public PipeReader Input => Reader!;
 
     public PipeWriter Output => Writer!;
@@ -114,6 +117,8 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
     {
         Reader?.Complete();
         Writer?.Complete();
+        Place?.Dispose();
+        Place = null;
         _closed.TrySetResult();
     }
 

@@ -18,8 +18,19 @@ public class ChunkedBodyTests
         { "0x5\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
         { "5_0\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
         { ";a\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
-        { "5 \r\nhello\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
-        { "5 5;a\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
+        { "5 \r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5 5;a\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;;a\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;=b\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a=\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a \r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a b\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a=b=c\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a=\"b\r\n\"\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a=\"b\\\r\n\"\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;a=\"b\"c\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
+        { "5;\u00E9\r\nhello\r\n", nameof(RequestErrors.ChunkExtensionMalformed) },
         { "5\0\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
         { "\u00B2\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
         { "00000000000000001\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
@@ -37,7 +48,7 @@ public class ChunkedBodyTests
         { "2;a\rxx\r\n", nameof(RequestErrors.BareCr) },
         { "2;a\r\rxx\r\n", nameof(RequestErrors.BareCr) },
         { "2 ;\0\r\nxx\r\n", nameof(RequestErrors.ControlCharacter) },
-        { "2 \nxx\r\n", nameof(RequestErrors.ChunkSizeMalformed) },
+        { "2 \nxx\r\n", nameof(RequestErrors.BareLf) },
         { "0\r\n\n", nameof(RequestErrors.BareLf) },
         { "0\r\n\rx", nameof(RequestErrors.BareCr) },
         { "0\r\n a: b\r\n", nameof(RequestErrors.ObsFold) },
@@ -49,6 +60,9 @@ public class ChunkedBodyTests
         { "0\r\na: b\rc: d\r\n\r\n", nameof(RequestErrors.BareCr) },
         { "0\r\na: \0\r\n\r\n", nameof(RequestErrors.ControlCharacter) },
         { "0\r\na: b\r\n\r\r", nameof(RequestErrors.BareCr) },
+        { "0\r\nContent-Length: 5\r\n\r\n", nameof(RequestErrors.TrailerForbidden) },
+        { "0\r\na: b\r\ntransfer-encoding:chunked\r\n\r\n", nameof(RequestErrors.TrailerForbidden) },
+        { "0\r\nHOST: b\r\n\r\n", nameof(RequestErrors.TrailerForbidden) },
     };
 
     [Theory]
@@ -59,7 +73,9 @@ public class ChunkedBodyTests
     [InlineData("a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", "01234567890123456789")]
     [InlineData("5;a\r\nhello\r\n0;b=c\r\n\r\n", "hello")]
     [InlineData("5 \t;a=\"b;c\t\"\r\nhello\r\n0\r\n\r\n", "hello")]
+    [InlineData("5;a=\"b\\\"\\\\;\u00E9\" ; c = d;e\r\nhello\r\n0\r\n\r\n", "hello")]
     [InlineData("0\r\nExpires: now\r\nEmpty:\r\n\r\n", "")]
+    [InlineData("0\r\nhos: a\r\nhosts: a\r\nx-host: a\r\nHost_: a\r\nContent-Length-: 5\r\n\r\n", "")]
     public void Chunks_are_joined_and_what_follows_the_body_is_left(string text, string content)
     {
         Decoded decoded = Decoded.EveryWay(text + "GET / HTTP/1.1");

@@ -51,7 +51,8 @@ public class RequestParserTests
     [InlineData("OPTIONS", "/a", "/a", "")]
     public void Target_is_reduced_to_path_and_query(string method, string target, string path, string query)
     {
-        Parsed parsed = Parsed.EveryWay($"{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        string host = target.Contains("://", StringComparison.Ordinal) ? target.Split('/', '?')[2] : "a";
+        Parsed parsed = Parsed.EveryWay($"{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         Assert.Contains($"{target} path={path} query={query} 1.1", parsed.Head, StringComparison.Ordinal);
     }
 
@@ -76,9 +77,20 @@ public class RequestParserTests
     [InlineData("a:")]
     [InlineData("[::1]")]
     [InlineData("[fe80::1:2.3.4.5]:80")]
-    [InlineData("a_b~c%41!$&'()*+,;=")]
+    [InlineData("a_b~c%41!$&'()*+;=")]
     public void Host_is_a_name_or_an_address_with_or_without_a_port(string host) =>
         Assert.Equal(ParseStatus.Complete, Parsed.EveryWay($"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").Status);
+
+    [Theory]
+    [InlineData("http://a.example/", "A.EXAMPLE")]
+    [InlineData("http://a.example:80/", "a.example")]
+    [InlineData("http://a.example", "a.example:80")]
+    [InlineData("http://a.example:/", "a.example")]
+    [InlineData("https://a.example/", "a.example:443")]
+    [InlineData("https://a.example:80/", "a.example:80")]
+    [InlineData("http://[::1]:3000/", "[::1]:3000")]
+    public void Target_in_absolute_form_and_host_may_differ_in_case_and_default_port(string target, string host) =>
+        Assert.Equal(ParseStatus.Complete, Parsed.EveryWay($"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").Status);
 
     [Theory]
     [InlineData("1.1", "", "keep-alive")]

@@ -112,7 +112,7 @@ public class RequestRefusalTests
 
     public static TheoryData<string> BadHosts => new()
     {
-        "a b", "a/b", "a@b", "a:b", "a:80:80", "a:8\u00E9", "[::1", "[]", "[::1]a", "[g]", "::1", "a#", "a\\b", "\u00E9.example", "a?b",
+        "a b", "a/b", "a@b", "a:b", "a:80:80", "a:8\u00E9", "[::1", "[]", "[::1]a", "[g]", "::1", "a#", "a\\b", "\u00E9.example", "a?b", "a,b",
     };
 
     [Theory]
@@ -128,6 +128,16 @@ public class RequestRefusalTests
     [MemberData(nameof(BadHosts))]
     public void Host_is_refused(string host) =>
         AssertRefused($"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n", nameof(RequestErrors.HostMalformed));
+
+    [Theory]
+    [InlineData("http://a/", "b")]
+    [InlineData("http://a/", "")]
+    [InlineData("http://a:81/", "a")]
+    [InlineData("http://a/", "a:443")]
+    [InlineData("https://a/", "a:80")]
+    [InlineData("http://a.b/", "a")]
+    public void Target_in_absolute_form_that_names_another_host_is_refused(string target, string host) =>
+        AssertRefused($"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n", nameof(RequestErrors.HostMismatch));
 
     [Theory]
     [InlineData("GET / HTTP/1.1\r\n\r\n")]

@@ -315,6 +315,23 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     }
 
     [Theory]
+    [InlineData(431, "GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", "y")]
+    [InlineData(431, "GET /healthz HTTP/1.1\r\nHost: a\r\n", "X: y\r\n")]
+    [InlineData(414, "GET /", "y")]
+    [InlineData(501, "", "Y")]
+    public async Task A_head_of_20_MB_in_one_byte_writes_is_cut_off_early(int status, string start, string drop)
+    {
+        string endless = start + string.Concat(Enumerable.Repeat(drop, 20_000_000 / drop.Length));
+        using RawClient client = await _server.ConnectRawAsync();
+
+        int sent = await client.TrickleAsync(endless, untilAnswered: true);
+
+        Assert.Equal((status, "close"), await client.ReadResponseAsync() is var response ? (response.Status, response.Fields["Connection"]) : default);
+        await client.IsClosedAsync();
+        Assert.InRange(sent, 1, 2_000_000); // The limits are far below; the rest was on its way.
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")]
     public async Task Requests_before_a_malformed_one_are_answered_first(string before)

@@ -77,6 +77,21 @@ public sealed class PatienceTests(PatienceTests.Fixture fixture) : IClassFixture
     }
 
     [Fact]
+    public async Task A_client_that_takes_no_last_answer_is_cut_off()
+    {
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        await _server.FillAsync(user, room, 200, string.Concat(Enumerable.Repeat("👋", 4000))); // A page of 3 MB.
+
+        using RawClient client = await _server.ConnectRawAsync(receiveBufferBytes: 4096);
+        await client.SendAsync(
+            $"GET /rooms/{room}/messages?limit=200 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user.Token}\r\nConnection: close\r\n\r\n");
+
+        Assert.Equal(200, (await client.ReadResponseAsync(toHead: true)).Status); // And no further.
+        await _server.MetricBecomesAsync("chat_connections", connections => connections <= 1); // Ours that asks.
+    }
+
+    [Fact]
     public async Task A_silent_socket_is_pinged_and_closed_with_4004_without_a_pong()
     {
         User user = await _server.RegisterAsync();

@@ -99,6 +99,26 @@ public sealed class RawClient : IDisposable
         }
     }
 
+    /// <summary>Sends a byte a write; with <paramref name="untilAnswered"/> only until an answer has come. Returns how many.</summary>
+    public async Task<int> TrickleAsync(string text, bool untilAnswered)
+    {
+        byte[] bytes = Encoding.Latin1.GetBytes(text);
+        int i = 0;
+        for (; i < bytes.Length && !(untilAnswered && _socket.Available > 0); i++)
+        {
+            try
+            {
+                await _socket.SendAsync(bytes.AsMemory(i, 1)).AsTask().WaitAsync(Deadline.ForAnswer);
+            }
+            catch (SocketException) when (untilAnswered)
+            {
+                break; // Closed meanwhile; what it said can still be read.
+            }
+        }
+
+        return i;
+    }
+
     /// <summary>Says that nothing more will be sent, and stays.</summary>
     public void EndInput() => _socket.Shutdown(SocketShutdown.Send);
 

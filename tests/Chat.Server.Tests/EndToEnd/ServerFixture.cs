@@ -17,7 +17,7 @@ public abstract class ServerFixture(ServerLaunch launch) : IAsyncLifetime
         }
     }
 
-    public async ValueTask InitializeAsync()
+    public virtual async ValueTask InitializeAsync()
     {
         if (Launch.Store == StoreKind.Sqlite || TestKit.PostgresCluster.WhyUnavailable is null)
         {

@@ -32,6 +32,18 @@ public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.
         Assert.Equal(200, (await _server.GetAsync("/healthz")).Status);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("\u0016\u0003\u0001\u0002\0\u0001")]
+    public async Task A_tls_handshake_that_is_not_finished_is_ended(string start)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(fixture.Launch.With("HTTP_HEAD_TIMEOUT_MS", "500"));
+        using RawClient client = await server.ConnectRawAsync();
+        await client.SendAsync(start);
+
+        await client.ReadToEndAsync(); // Kestrel may say so in an alert.
+    }
+
     [Fact]
     public async Task A_client_that_vanishes_during_the_tls_handshake_is_forgotten()
     {
