@@ -270,9 +270,12 @@ internal sealed partial class ChatServer
             HeadTimeoutMs = _settings.Http.HeadTimeoutMs,
             BodyTimeoutMs = _settings.Http.BodyTimeoutMs,
             KeepAliveTimeoutMs = _settings.Http.KeepAliveTimeoutMs,
-            Router = new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, _loggers.CreateLogger<Router>()),
+            Router = new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, _loggers.CreateLogger<Router>())
+            {
+                IsConformance = _settings.Conformance,
+            },
             Cors = cors,
-            Upgrades = new Upgrades(tokens, cors, subscriptions),
+            Upgrades = new Upgrades(tokens, cors, subscriptions, _settings.WebSocket.Deflate, _settings.Conformance),
             Metrics = _metrics,
             Date = new HttpDate(_time),
             Time = _time,
@@ -292,6 +295,7 @@ internal sealed partial class ChatServer
             NoncesPerRoomMax = _settings.Rooms.NoncesPerRoomMax,
             RingBytesMin = _settings.Rooms.RingBytesMin,
             RingBytesMax = _settings.Rooms.RingBytesMax,
+            DeflateBytesMin = _settings.WebSocket.DeflateBytesMin,
         };
 
     private SessionLimits SessionLimits() => new()

@@ -30,8 +30,16 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
 
     public IReadOnlyList<Route> Routes => _routes;
 
+    /// <summary>Whether there is <see cref="ConformanceEndpoint"/>.</summary>
+    public bool IsConformance { get; init; }
+
     public ValueTask<Response> AnswerAsync(RestCall call)
     {
+        if (IsConformance && ConformanceEndpoint.IsPath(call.Head.Path))
+        {
+            return new(ConformanceEndpoint.Answer(call));
+        }
+
         RequestMethod method = call.Head.Method == RequestMethod.Head ? RequestMethod.Get : call.Head.Method;
         bool pathIsKnown = false;
         foreach (Route route in _routes)

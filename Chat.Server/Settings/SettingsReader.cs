@@ -80,6 +80,7 @@ internal static class SettingsReader
         Shards = values.Get(SettingTable.Shards),
         ConnectionsMax = values.Get(SettingTable.ConnectionsMax),
         DrainTimeoutMs = values.Get(SettingTable.DrainTimeoutMs),
+        Conformance = values.Get(SettingTable.Conformance),
         Log = new LogSettings(values.Get(SettingTable.Format), values.Get(SettingTable.Level)),
         Token = new TokenSettings(
             Secret: values.Get(SettingTable.JwtSecret),
@@ -108,7 +109,9 @@ internal static class SettingsReader
             MessageBytesMax: values.Get(SettingTable.WsMessageBytesMax),
             PingIntervalMs: values.Get(SettingTable.WsPingIntervalMs),
             PongTimeoutMs: values.Get(SettingTable.WsPongTimeoutMs),
-            CloseTimeoutMs: values.Get(SettingTable.WsCloseTimeoutMs)),
+            CloseTimeoutMs: values.Get(SettingTable.WsCloseTimeoutMs),
+            Deflate: values.Get(SettingTable.WsDeflate),
+            DeflateBytesMin: values.Get(SettingTable.WsDeflateBytesMin)),
         Rooms = new RoomSettings
         {
             Delivery = values.Get(SettingTable.Delivery),
