@@ -328,8 +328,11 @@ internal sealed partial class ChatServer
         var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
         var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
         return new Application(
-            new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>()),
-            new Upgrades(tokens, http.Cors, subscriptions),
+            new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>())
+            {
+                IsConformance = _settings.Conformance,
+            },
+            new Upgrades(tokens, http.Cors, subscriptions, _settings.WebSocket.Deflate, _settings.Conformance),
             new SessionServices(log, resume, subscriptions, _metrics, rates));
     }
 
@@ -340,6 +343,7 @@ internal sealed partial class ChatServer
             NoncesPerRoomMax = _settings.Rooms.NoncesPerRoomMax,
             RingBytesMin = _settings.Rooms.RingBytesMin,
             RingBytesMax = _settings.Rooms.RingBytesMax,
+            DeflateBytesMin = _settings.WebSocket.DeflateBytesMin,
         };
 
     private SessionLimits SessionLimits() => new()

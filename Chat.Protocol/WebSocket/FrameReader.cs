@@ -30,8 +30,12 @@ public static class FrameReader
     /// <summary>What fits the 7-bit payload length: more is forbidden for control frames (RFC 6455 section 5.5).</summary>
     public const int ControlPayloadBytesMax = 125;
 
+    internal const int Rsv1Bit = 0x40;
+
+    /// <summary>A message over the limit: by its headers, or once inflated.</summary>
+    internal static readonly ProtocolError MessageTooBig = new(CloseCode.MessageTooBig, "message too big", "RFC 6455 section 7.4.1");
+
     private const int FinBit = 0x80;
-    private const int Rsv1Bit = 0x40;
     private const int Rsv2And3Bits = 0x30;
     private const int OpcodeBits = 0x0F;
     private const int MaskBit = 0x80;
@@ -177,7 +181,7 @@ public static class FrameReader
         }
         else if ((Opcode)(first & OpcodeBits) < Opcode.Close && payloadLength > (ulong)payloadBytesMax)
         {
-            error = new ProtocolError(CloseCode.MessageTooBig, "message too big", "RFC 6455 section 7.4.1");
+            error = MessageTooBig;
         }
 
         return error.IsNone;

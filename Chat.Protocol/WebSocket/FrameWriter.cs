@@ -29,6 +29,15 @@ public static class FrameWriter
     public static int WriteHeader(Span<byte> destination, Opcode opcode, long payloadLength, bool fin = true) =>
         WriteHeader(destination, opcode, payloadLength, fin, maskBit: 0);
 
+    /// <summary>The same for a whole message that was compressed: with RSV1 (RFC 7692 section 6).</summary>
+    public static int WriteCompressedHeader(Span<byte> destination, Opcode opcode, long payloadLength)
+    {
+        Invariant.Require(opcode is Opcode.Text or Opcode.Binary);
+        int length = WriteHeader(destination, opcode, payloadLength);
+        destination[0] |= FrameReader.Rsv1Bit;
+        return length;
+    }
+
     /// <summary>Writes a whole unmasked frame and returns its length in bytes.</summary>
     public static int WriteFrame(Span<byte> destination, Opcode opcode, ReadOnlySpan<byte> payload, bool fin = true)
     {

@@ -85,13 +85,27 @@ public static class Handshake
     }
 
     /// <summary>Writes the 101 response. Everything after it on the connection, in both directions, is frames.</summary>
-    public static void WriteAccepted(IBufferWriter<byte> output, OpeningHandshake handshake)
+    /// <param name="output">Where the response goes.</param>
+    /// <param name="handshake">As it was read.</param>
+    /// <param name="deflate">What <see cref="DeflateParameters.TryNegotiate"/> agreed on; null for no extension.</param>
+    public static void WriteAccepted(IBufferWriter<byte> output, OpeningHandshake handshake, DeflateParameters? deflate = null)
     {
         Span<byte> accept = stackalloc byte[AcceptBytes];
         ComputeAccept(handshake.Key, accept);
         output.Write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "u8);
         output.Write(accept);
-        output.Write(handshake.OffersChatV1 ? "\r\nSec-WebSocket-Protocol: chat.v1\r\n\r\n"u8 : "\r\n\r\n"u8);
+        if (handshake.OffersChatV1)
+        {
+            output.Write("\r\nSec-WebSocket-Protocol: chat.v1"u8);
+        }
+
+        if (deflate is { } parameters)
+        {
+            output.Write("\r\nSec-WebSocket-Extensions: "u8);
+            parameters.Write(output);
+        }
+
+        output.Write("\r\n\r\n"u8);
     }
 
     /// <summary>Adds the fields that the response to a refused handshake must have: the version we speak, in a 426.</summary>

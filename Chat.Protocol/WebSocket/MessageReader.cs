@@ -43,9 +43,9 @@ public enum ReadStatus : byte
 /// <see cref="UnconsumedBytesMax"/> bytes.
 /// </para>
 /// <para>
-/// A mutable struct of 32 bytes so that a hundred thousand idle connections cost no object and no buffer each: keep it in a
+/// A mutable struct of 40 bytes so that a hundred thousand idle connections cost no object and no buffer each: keep it in a
 /// field and do not copy it. A message that arrives whole in one frame is unmasked straight into the caller's scratch.
-/// Only one that arrives in pieces takes a pooled buffer, which goes back with the next call.
+/// Only one that arrives in pieces, or compressed, takes a pooled buffer, which goes back with the next call.
 /// </para>
 /// </summary>
 public struct MessageReader : IDisposable
@@ -59,12 +59,17 @@ public struct MessageReader : IDisposable
     /// <summary>Scratch must hold at least a control frame's payload.</summary>
     public const int ScratchBytesMin = FrameReader.ControlPayloadBytesMax;
 
+    // A sender that finds nothing to compress adds to a message: 5 bytes a block when it stores, a bit a byte when it does not look.
+    // What a message may take on the wire is more than what it may be, by that.
+    private const int CompressedBytesAdded = 64;
+
     // Small enough for a peer that opens fragments and waits, large enough that a typical cut message never grows it.
     private const int PieceBufferBytesMin = 256;
 
     // One reason wherever it is found: what a peer is told must not depend on how its bytes were cut.
     private const string TextIsNotUtf8 = "text message is not UTF-8";
 
+    private readonly InflateHistory? _history;
     private byte[]? _pieces;
     private int _length;
     private readonly int _messageBytesMax;
@@ -77,16 +82,33 @@ public struct MessageReader : IDisposable
     private readonly FrameSender _sender;
     private Opcode _messageOpcode;
     private bool _handedOut;
+    private Compression _compression;
     private Utf8Validator _utf8;
 
     /// <param name="sender">Who sends what is read: a server reads from <see cref="FrameSender.Client"/>.</param>
-    /// <param name="messageBytesMax">Limit for one message, all fragments together, in bytes; more is refused with 1009.</param>
-    public MessageReader(FrameSender sender, int messageBytesMax)
+    /// <param name="messageBytesMax">Limit for one message, all fragments together and inflated, in bytes; more is refused with 1009.</param>
+    /// <param name="isDeflateAgreed">permessage-deflate was agreed: RSV1 on the first frame of a message says that it is compressed.</param>
+    /// <param name="history">The sender's context when it takes that over from message to message; else null.</param>
+    public MessageReader(FrameSender sender, int messageBytesMax, bool isDeflateAgreed = false, InflateHistory? history = null)
     {
         // Up to 1 GiB the pool hands out powers of two, which is what makes the buffer double as it grows.
         Invariant.Require(messageBytesMax is >= 0 and <= 1 << 30);
         _sender = sender;
         _messageBytesMax = messageBytesMax;
+        _compression = isDeflateAgreed ? Compression.Agreed : Compression.None;
+        _history = history;
+    }
+
+    [Flags]
+    private enum Compression : byte
+    {
+        None = 0,
+
+        /// <summary>Messages may come compressed.</summary>
+        Agreed = 1,
+
+        /// <summary>The message that is arriving in pieces is.</summary>
+        Message = 2,
     }
 
     /// <summary>
@@ -121,8 +143,8 @@ public struct MessageReader : IDisposable
             if (_frameRemaining == 0)
             {
                 ReadOnlySpan<byte> rest = input[consumed..];
-                int payloadBytesMax = _messageBytesMax - _length;
-                if (!FrameReader.TryReadHeader(rest, _sender, rsv1Allowed: false, payloadBytesMax, out FrameHeader header, out error))
+                bool rsv1Allowed = _compression != Compression.None;
+                if (!FrameReader.TryReadHeader(rest, _sender, rsv1Allowed, PayloadBytesMax(rest), out FrameHeader header, out error))
                 {
                     return error.IsNone ? ReadStatus.NeedMore : Refuse();
                 }
@@ -145,7 +167,7 @@ public struct MessageReader : IDisposable
                     return Refuse();
                 }
 
-                if (isWhole && header.Fin && _messageOpcode == Opcode.Continuation && header.PayloadLength <= scratch.Length)
+                if (isWhole && header.Fin && _messageOpcode == Opcode.Continuation && !header.Rsv1 && header.PayloadLength <= scratch.Length)
                 {
                     consumed += header.HeaderBytes + header.PayloadLength;
                     payload = Unmask(header, rest, scratch);
@@ -170,7 +192,9 @@ public struct MessageReader : IDisposable
 
             if (_frameFin)
             {
-                return EndMessage(out payload, out error);
+                return (_compression & Compression.Message) == 0
+                    ? EndMessage(out payload, out error)
+                    : EndCompressed(scratch, out payload, out error);
             }
         }
     }
@@ -259,7 +283,14 @@ public struct MessageReader : IDisposable
         return error.IsNone;
     }
 
-    // permessage-deflate will keep header.Rsv1 of a message's first frame here, and inflate at the end of the message.
+    /// <summary>What the frame at the start of <paramref name="rest"/> may bring for its message to stay within the limit.</summary>
+    private readonly int PayloadBytesMax(ReadOnlySpan<byte> rest)
+    {
+        bool isCompressed = (_compression & Compression.Message) != 0
+            || (_compression != Compression.None && !rest.IsEmpty && (rest[0] & FrameReader.Rsv1Bit) != 0);
+        return (isCompressed ? _messageBytesMax + (_messageBytesMax >> 3) + CompressedBytesAdded : _messageBytesMax) - _length;
+    }
+
     private void BeginFrame(in FrameHeader header)
     {
         _frameRemaining = header.PayloadLength;
@@ -268,6 +299,7 @@ public struct MessageReader : IDisposable
         if (header.Opcode != Opcode.Continuation)
         {
             _messageOpcode = header.Opcode;
+            _compression |= header.Rsv1 ? Compression.Message : Compression.None;
             _utf8 = default;
         }
     }
@@ -287,7 +319,7 @@ public struct MessageReader : IDisposable
         _frameMaskingKey = Masking.Advance(_frameMaskingKey, masked.Length);
         _frameRemaining -= masked.Length;
         _length += masked.Length;
-        if (_messageOpcode == Opcode.Text && !_utf8.Push(piece))
+        if (_messageOpcode == Opcode.Text && (_compression & Compression.Message) == 0 && !_utf8.Push(piece))
         {
             error = NotUtf8(TextIsNotUtf8);
             return false;
@@ -311,6 +343,32 @@ public struct MessageReader : IDisposable
         payload = _pieces.AsSpan(0, _length);
         _handedOut = true;
         return status;
+    }
+
+    /// <summary>
+    /// Inflates a message when all of it is there, so that no inflater is tied to a connection while a slow peer sends; a
+    /// compressed message is thus checked for UTF-8 at its end.
+    /// </summary>
+    private ReadStatus EndCompressed(Span<byte> scratch, out ReadOnlySpan<byte> payload, out ProtocolError error)
+    {
+        InflateStatus inflated = Inflater.OfThread.Inflate(
+            _pieces.AsSpan(0, _length), scratch, _messageBytesMax, _history, out byte[]? rented, out int length);
+        Opcode opcode = _messageOpcode;
+        Release();
+        _pieces = rented;
+        _length = length;
+        _handedOut = true;
+        if (inflated == InflateStatus.Done)
+        {
+            payload = rented is null ? scratch[..length] : rented.AsSpan(0, length);
+            return ReadWhole(opcode, payload, out error);
+        }
+
+        payload = default;
+        error = inflated == InflateStatus.TooBig
+            ? FrameReader.MessageTooBig
+            : new ProtocolError(CloseCode.InvalidPayloadData, "compressed message cannot be inflated", "RFC 7692 section 7.2.2");
+        return Refuse();
     }
 
     /// <summary>
@@ -356,6 +414,7 @@ public struct MessageReader : IDisposable
         _length = 0;
         _frameRemaining = 0;
         _messageOpcode = Opcode.Continuation;
+        _compression &= ~Compression.Message;
         _handedOut = false;
     }
 

@@ -98,11 +98,14 @@ internal sealed partial class ChatConnectionHandler(
     private void Attach(ShardConnection connection, AcceptedHandshake handshake, IDisposable? place)
     {
         connection.Place = place;
-        var session = new WebSocketSession(
-            connection.Socket.Shard, connection.Socket, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, http.Application.Sessions!);
+        WebSocketSession session = NewSession(connection.Socket.Shard, connection.Socket, handshake);
         session.Start(handshake.Resume);
         connection.Attach(session);
     }
+
+    private WebSocketSession NewSession(Shard shard, Outlet outlet, AcceptedHandshake handshake) => handshake.Identity is { } identity
+        ? new WebSocketSession(shard, outlet, identity.Sender, identity.ExpiresAt, handshake.Room, http.Application.Sessions!, handshake.Deflate)
+        : new EchoSession(shard, outlet, http.Application.Sessions!, handshake.Deflate);
 
     /// <summary>Ends requests whose time is up. Called by a timer, some times a second.</summary>
     public void Sweep()
@@ -144,8 +147,7 @@ internal sealed partial class ChatConnectionHandler(
         Shard shard = shards[(int)(Interlocked.Increment(ref _nextShard) % (uint)shards.Count)];
         PipeReader input = connection.Transport.Input;
         var outlet = new PipeOutlet(shard, connection.Transport.Output, connection.Abort);
-        var session = new WebSocketSession(
-            shard, outlet, handshake.Identity.Sender, handshake.Identity.ExpiresAt, handshake.Room, http.Application.Sessions!);
+        WebSocketSession session = NewSession(shard, outlet, handshake);
         session.Start(handshake.Resume);
         try
         {
@@ -194,8 +196,9 @@ internal sealed partial class ChatConnectionHandler(
             }
 
             Invariant.Require(isOpen || buffer.IsEmpty || consumed.Equals(buffer.End));
-            input.AdvanceTo(consumed, buffer.End);
-            if (read.IsCompleted || (read.IsCanceled && outlet.Drained.IsCompleted))
+            bool hasUnread = isOpen && session.HasUnread;
+            input.AdvanceTo(consumed, hasUnread ? consumed : buffer.End);
+            if ((read.IsCompleted && !hasUnread) || (read.IsCanceled && outlet.Drained.IsCompleted))
             {
                 return;
             }

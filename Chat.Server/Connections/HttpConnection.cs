@@ -347,7 +347,7 @@ internal sealed class HttpConnection : IDisposable
 
         bool isSound = Handshake.TryRead(_head, out OpeningHandshake handshake, out _);
         Invariant.Require(isSound);
-        Handshake.WriteAccepted(_output, handshake);
+        Handshake.WriteAccepted(_output, handshake, accepted.Deflate);
         return await FlushAsync() ? accepted : null;
     }
 

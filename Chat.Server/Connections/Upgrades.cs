@@ -9,15 +9,26 @@ using Chat.Storage;
 namespace Chat.Server.Connections;
 
 /// <summary>A handshake that was accepted: whose session begins, where, and from which point.</summary>
-internal sealed record AcceptedHandshake(TokenIdentity Identity, Room? Room, ResumePoint Resume);
+/// <param name="Identity">Null for the echo of a conformance suite, which needs no token.</param>
+/// <param name="Room">The room of the path; null on <c>/ws</c>.</param>
+/// <param name="Resume">What the client has of it.</param>
+/// <param name="Deflate">What was agreed on permessage-deflate; null for no extension.</param>
+internal sealed record AcceptedHandshake(TokenIdentity? Identity, Room? Room, ResumePoint Resume, DeflateParameters? Deflate);
 
 /// <summary>
 /// The server's own part of the opening handshake: origin, token, room, resume point. Everything that can be refused is
 /// refused here, with an HTTP status, before the protocol changes.
 /// </summary>
-internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions subscriptions)
+/// <param name="tokens">Checks tokens.</param>
+/// <param name="cors">Knows the origins.</param>
+/// <param name="subscriptions">Finds rooms and joins them.</param>
+/// <param name="isDeflateOffered">Whether chat sockets may compress; see WS_DEFLATE.</param>
+/// <param name="isConformance">Whether there is <c>/conformance/echo</c>.</param>
+internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions subscriptions, bool isDeflateOffered, bool isConformance)
 {
     private static ReadOnlySpan<byte> Prefix => "/ws"u8;
+
+    private static ReadOnlySpan<byte> EchoPath => "/conformance/echo"u8;
 
     /// <summary>
     /// Exactly one of the two is not null. The head stays untouched and may be read again afterwards. The token is looked
@@ -25,7 +36,8 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
     /// </summary>
     public async ValueTask<(AcceptedHandshake? Accepted, Response? Refusal)> ReadAsync(RequestHead head, CancellationToken aborted)
     {
-        Response? refusal = Check(head, out long roomId, out ResumePoint resume, out TokenIdentity? identity);
+        Response? refusal = Check(
+            head, out long roomId, out ResumePoint resume, out TokenIdentity? identity, out DeflateParameters? deflate);
         if (refusal is not null)
         {
             return (null, refusal);
@@ -33,7 +45,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
 
         if (roomId == 0)
         {
-            return (new AcceptedHandshake(identity!, null, resume), null);
+            return (new AcceptedHandshake(identity, null, resume, deflate), null);
         }
 
         try
@@ -41,7 +53,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
             Room? room = await subscriptions.JoinAsync(roomId, identity!.UserId, aborted);
             return room is null
                 ? (null, Problem.NoSuchRoom)
-                : (new AcceptedHandshake(identity, room, resume), null);
+                : (new AcceptedHandshake(identity, room, resume, deflate), null);
         }
         catch (KeyNotFoundException)
         {
@@ -56,12 +68,15 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
     /// <summary>Whether the path belongs to WebSocket: such a request without an upgrade is told to upgrade.</summary>
     public static bool IsWebSocketPath(ReadOnlySpan<byte> path) => path.StartsWith(Prefix) && (path.Length == 3 || path[3] == '/');
 
-    private Response? Check(RequestHead head, out long roomId, out ResumePoint resume, out TokenIdentity? identity)
+    private Response? Check(
+        RequestHead head, out long roomId, out ResumePoint resume, out TokenIdentity? identity, out DeflateParameters? deflate)
     {
         roomId = 0;
         resume = ResumePoint.None;
         identity = null;
-        if (!IsWebSocketPath(head.Path))
+        deflate = null;
+        bool isEcho = isConformance && head.Path.SequenceEqual(EchoPath);
+        if (!isEcho && !IsWebSocketPath(head.Path))
         {
             return Problem.NotFound;
         }
@@ -74,6 +89,17 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
         if (!cors.IsWebSocketOriginAllowed(head))
         {
             return Problem.ForeignOrigin;
+        }
+
+        ContextTakeover takeover = isEcho ? ContextTakeover.AsOffered : ContextTakeover.None;
+        if ((isDeflateOffered || isEcho) && !DeflateParameters.TryNegotiate(head, takeover, out deflate))
+        {
+            return Problem.Of(DeflateParameters.ExtensionsMalformed);
+        }
+
+        if (isEcho)
+        {
+            return null;
         }
 
         TokenResult token = ValidateToken(head, handshake);

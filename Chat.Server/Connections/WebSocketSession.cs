@@ -16,10 +16,16 @@ namespace Chat.Server.Connections;
 /// the shard. On a transport whose shards read their own sockets both are one thread; elsewhere the input side posts.
 /// <para>Order of calls: <see cref="Start"/>, <see cref="Receive"/> until it answers false, <see cref="Stop"/>.</para>
 /// </summary>
-internal sealed class WebSocketSession : Publisher
+internal class WebSocketSession : Publisher
 {
     /// <summary>64 characters of a nonce (<see cref="CommandParser.NonceCharactersMax"/>), 4 bytes each.</summary>
     private const int NonceBytesMax = CommandParser.NonceCharactersMax * 4;
+
+    /// <summary>
+    /// Payload of messages taken in one call of <see cref="Receive"/>. A read of a socket holds less, unless it is compressed: then 64
+    /// bytes can stand for 64 KiB, and one client could keep a shard from all others for long.
+    /// </summary>
+    private const int PayloadBytesPerCallMax = 256 * 1024;
 
     /// <summary>An acknowledgement, an error or a pong: a nonce and one of our own sentences.</summary>
     private static readonly int EventBytesMax = Events.BytesMax(NonceBytesMax + 256);
@@ -35,7 +41,28 @@ internal sealed class WebSocketSession : Publisher
     private long _heardMs;
     private long _deadlineMs;
 
-    public WebSocketSession(Shard shard, Outlet outlet, Sender sender, DateTimeOffset expiresAt, Room? room, SessionServices services)
+    /// <param name="shard">The shard that owns its output side.</param>
+    /// <param name="outlet">The way out.</param>
+    /// <param name="sender">Whose messages come in.</param>
+    /// <param name="expiresAt">When the token ends.</param>
+    /// <param name="room">The room of the path, or null.</param>
+    /// <param name="services">What all sessions share.</param>
+    /// <param name="deflate">What was agreed on compression, without context takeover; null for no extension.</param>
+    public WebSocketSession(
+        Shard shard,
+        Outlet outlet,
+        Sender sender,
+        DateTimeOffset expiresAt,
+        Room? room,
+        SessionServices services,
+        DeflateParameters? deflate = null)
+        : this(shard, outlet, sender, expiresAt, room, services, new MessageReader(FrameSender.Client, shard.Limits.MessageBytesMax, deflate is not null))
+    {
+        TakesCompressed = deflate is { } parameters && parameters.ServerWindowBits >= CompressedEvents.WindowBits;
+    }
+
+    protected WebSocketSession(
+        Shard shard, Outlet outlet, Sender sender, DateTimeOffset expiresAt, Room? room, SessionServices services, MessageReader reader)
     {
         Shard = shard;
         Outlet = outlet;
@@ -43,7 +70,7 @@ internal sealed class WebSocketSession : Publisher
         ExpiresAt = expiresAt;
         DefaultRoom = room;
         _services = services;
-        _reader = new MessageReader(FrameSender.Client, shard.Limits.MessageBytesMax);
+        _reader = reader;
         _heardMs = shard.NowMs;
     }
 
@@ -70,6 +97,15 @@ internal sealed class WebSocketSession : Publisher
     /// <summary>The room of <c>/ws/{room_id}</c>; null on <c>/ws</c>.</summary>
     public Room? DefaultRoom { get; }
 
+    /// <summary>It is sent events in the form of <see cref="CompressedEvents"/>, where they have one.</summary>
+    public bool TakesCompressed { get; }
+
+    /// <summary>
+    /// The last <see cref="Receive"/> stopped before the end of what it was given, to let others have the thread: call it again
+    /// with the rest, without waiting for more. Input side.
+    /// </summary>
+    public bool HasUnread { get; private set; }
+
     /// <summary>Its place in the shard's list; -1 outside. Only the shard's.</summary>
     public int ShardIndex { get; set; } = -1;
 
@@ -84,14 +120,7 @@ internal sealed class WebSocketSession : Publisher
             {
                 var session = (WebSocketSession)target;
                 session.Shard.Add(session);
-                if (session.DefaultRoom is { } room)
-                {
-                    session.Subscribe(room, (ResumePoint)argument!);
-                }
-                else
-                {
-                    session.SendWelcome(null, 0, false, null);
-                }
+                session.Begin((ResumePoint)argument!);
             },
             this,
             resume);
@@ -109,21 +138,23 @@ internal sealed class WebSocketSession : Publisher
         byte[] scratch = ReceiveScratch.Message(Shard.Limits.MessageBytesMax);
         Span<byte> joined = stackalloc byte[MessageReader.UnconsumedBytesMax * 2];
         ReadOnlySequence<byte> rest = input;
-        while (!rest.IsEmpty)
+        int payloadBytesLeft = PayloadBytesPerCallMax;
+        while (!rest.IsEmpty && payloadBytesLeft > 0)
         {
             ReadOnlySpan<byte> span = rest.FirstSpan;
-            int taken = ReceiveSpan(span, scratch);
+            int taken = ReceiveSpan(span, scratch, ref payloadBytesLeft);
             if (taken == 0 && !rest.IsSingleSegment)
             {
                 // What is left of this segment is less than a header or a control frame: join it with what follows.
                 int length = (int)Math.Min(joined.Length, rest.Length);
                 rest.Slice(0, length).CopyTo(joined);
-                taken = ReceiveSpan(joined[..length], scratch);
+                taken = ReceiveSpan(joined[..length], scratch, ref payloadBytesLeft);
             }
 
             rest = rest.Slice(taken);
             if (_inputEnded)
             {
+                HasUnread = false;
                 consumed = input.End;
                 return false;
             }
@@ -134,12 +165,13 @@ internal sealed class WebSocketSession : Publisher
             }
         }
 
+        HasUnread = payloadBytesLeft <= 0 && !rest.IsEmpty;
         consumed = rest.Start;
         return true;
     }
 
     /// <summary>The connection is gone, or its input has ended: leaves the rooms and the shard. Any thread, once.</summary>
-    public void Stop()
+    public virtual void Stop()
     {
         _services.Metrics.WebSockets.Decrement();
         _reader.Dispose();
@@ -170,7 +202,7 @@ internal sealed class WebSocketSession : Publisher
     }
 
     /// <summary>Closes with 4002 when the peer takes too little, or too slowly. Shard thread.</summary>
-    public void CheckBacklog()
+    public virtual void CheckBacklog()
     {
         if (Outlet.BacklogBytes == 0 || _state != State.Open)
         {
@@ -262,7 +294,35 @@ internal sealed class WebSocketSession : Publisher
         Leave(membership);
     }
 
-    private int ReceiveSpan(ReadOnlySpan<byte> span, byte[] scratch)
+    /// <summary>Enters the default room, or says hello without one. Shard thread, once.</summary>
+    protected virtual void Begin(ResumePoint resume)
+    {
+        if (DefaultRoom is { } room)
+        {
+            Subscribe(room, resume);
+        }
+        else
+        {
+            SendWelcome(null, 0, false, null);
+        }
+    }
+
+    /// <summary>A whole message has come. Input side.</summary>
+    /// <param name="opcode">Text, and then valid UTF-8, or binary.</param>
+    /// <param name="payload">Valid during the call.</param>
+    protected virtual void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload)
+    {
+        if (opcode == Opcode.Text)
+        {
+            ReceiveCommand(payload);
+        }
+        else
+        {
+            EndInput(CloseCode.UnsupportedData, "commands are text messages");
+        }
+    }
+
+    private int ReceiveSpan(ReadOnlySpan<byte> span, byte[] scratch, ref int payloadBytesLeft)
     {
         int taken = 0;
         while (true)
@@ -275,16 +335,15 @@ internal sealed class WebSocketSession : Publisher
                 case ReadStatus.NeedMore:
                     return taken;
                 case ReadStatus.Text:
-                    ReceiveCommand(payload);
-                    if (_inputEnded)
+                case ReadStatus.Binary:
+                    ReceiveMessage(status == ReadStatus.Text ? Opcode.Text : Opcode.Binary, payload);
+                    payloadBytesLeft -= payload.Length;
+                    if (_inputEnded || payloadBytesLeft <= 0)
                     {
                         return taken;
                     }
 
                     break;
-                case ReadStatus.Binary:
-                    EndInput(CloseCode.UnsupportedData, "commands are text messages");
-                    return taken;
                 case ReadStatus.Ping:
                     ReceivePing(payload);
                     if (_inputEnded)
@@ -475,10 +534,13 @@ internal sealed class WebSocketSession : Publisher
 
     // ---- output side: the shard's thread ----
 
+    /// <summary>Pongs are sent while no more than this waits to be sent.</summary>
+    protected virtual int PongBacklogBytesMax => 0;
+
     private void SendControl(ReadOnlySpan<byte> frame)
     {
         // A peer that pings and never reads gets no queue of pongs: the next ping's answer covers this one's (section 5.5.3).
-        if (_state == State.Open && Outlet.BacklogBytes == 0)
+        if (_state == State.Open && Outlet.BacklogBytes <= PongBacklogBytesMax)
         {
             Send(frame);
         }

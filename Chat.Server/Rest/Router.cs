@@ -33,8 +33,16 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
     /// <summary>The answer for every path that none of the routes has; null says that there is no such path.</summary>
     public Response? Elsewhere { get; init; }
 
+    /// <summary>Whether there is <see cref="ConformanceEndpoint"/>.</summary>
+    public bool IsConformance { get; init; }
+
     public ValueTask<Response> AnswerAsync(RestCall call)
     {
+        if (IsConformance && ConformanceEndpoint.IsPath(call.Head.Path))
+        {
+            return new(ConformanceEndpoint.Answer(call));
+        }
+
         RequestMethod method = call.Head.Method == RequestMethod.Head ? RequestMethod.Get : call.Head.Method;
         bool pathIsKnown = false;
         foreach (Route route in _routes)

@@ -28,6 +28,8 @@ internal sealed class Room
     private RoomRing _ring;
     private long _lastSeq;
     private int _reseating;
+    private CompressedEvents? _compressed;
+    private int _compressing;
     private long _lastPublishedMs;
 
     /// <param name="record">The room's row.</param>
@@ -95,6 +97,20 @@ internal sealed class Room
         }
 
         return group;
+    }
+
+    /// <summary>Events in compressed form; null until a member came that takes them. Any thread.</summary>
+    public CompressedEvents? Compressed => Volatile.Read(ref _compressed);
+
+    /// <summary>Counts members that take compressed events: without any, none is made. The thread of the member's shard.</summary>
+    public void CountCompressing(int change)
+    {
+        if (_compressed is null)
+        {
+            Interlocked.CompareExchange(ref _compressed, new CompressedEvents(), null);
+        }
+
+        Interlocked.Add(ref _compressing, change);
     }
 
     /// <summary>
@@ -254,6 +270,11 @@ internal sealed class Room
         }
 
         Volatile.Write(ref _lastPublishedMs, _services.NowMs);
+        if (prefixLength + suffixLength >= _services.DeflateBytesMin && Volatile.Read(ref _compressing) > 0)
+        {
+            Compressed!.Add(seq, prefix, suffix); // Before the shards are told; one that comes by itself has the ring's bytes.
+        }
+
         foreach (RoomMembers? group in _members)
         {
             // The commit's barrier stands between the event and this look: either we see the members, or the shard that

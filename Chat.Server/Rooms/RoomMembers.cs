@@ -40,6 +40,9 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
     public int Count { get; private set; }
 
+    /// <summary>How many of the members take compressed events.</summary>
+    public int CompressingCount { get; private set; }
+
     /// <summary>
     /// A delivery is not carried out yet, so that its bytes are still needed and the cursor stays before them, even when
     /// the last member leaves. Set by the shard, ended by <see cref="Arrive"/>.
@@ -77,6 +80,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
         membership.Index = Count;
         _members[Count++] = membership;
+        CountCompressing(membership, 1);
     }
 
     /// <summary>
@@ -184,9 +188,19 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
         }
 
         membership.Index = -1;
+        CountCompressing(membership, -1);
         if (Count > 0 && Count <= _members.Length / 4)
         {
             Array.Resize(ref _members, _members.Length / 2);
+        }
+    }
+
+    private void CountCompressing(Membership membership, int change)
+    {
+        if (membership.Session.TakesCompressed)
+        {
+            CompressingCount += change;
+            Room.CountCompressing(change);
         }
     }
 

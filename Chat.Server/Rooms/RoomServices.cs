@@ -35,6 +35,9 @@ internal sealed class RoomServices
 
     public required int RingBytesMax { get; init; }
 
+    /// <summary>Bytes from which on an event has a <see cref="CompressedEvents"/> form, in rooms where somebody takes it.</summary>
+    public int DeflateBytesMin { get; init; } = int.MaxValue;
+
     public long UtcNowUnixMs => Time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Milliseconds of a clock that never steps.</summary>

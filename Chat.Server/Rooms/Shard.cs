@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using Chat.Protocol;
 using Chat.Server.Connections;
@@ -27,6 +28,7 @@ internal abstract class Shard
     private readonly ConcurrentQueue<ShardWork> _posted = new();
     private readonly ConcurrentQueue<RoomMembers> _dirtyRooms = new();
     private readonly List<Outlet> _unflushed = [];
+    private readonly ArrayBufferWriter<byte> _compressed = new();
     private WebSocketSession?[] _sessions = [];
     private int _sleeping = 1;
 
@@ -151,17 +153,41 @@ internal abstract class Shard
     protected virtual void Deliver(
         RoomMembers group, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, long seq, long position)
     {
+        ReadOnlySpan<byte> compressed = Compressed(group, first, second);
         for (int i = group.Count - 1; i >= 0; i--) // Downwards: a member that leaves is replaced by one already served.
         {
             WebSocketSession session = group[i].Session;
             Outlet outlet = session.Outlet;
-            outlet.Write(first);
-            outlet.Write(second);
+            if (!compressed.IsEmpty && session.TakesCompressed)
+            {
+                outlet.Write(compressed);
+            }
+            else
+            {
+                outlet.Write(first);
+                outlet.Write(second);
+            }
+
             outlet.Flush();
             session.CheckBacklog();
         }
 
         Arrive(group, seq, position);
+    }
+
+    /// <summary>
+    /// A range about to be delivered, for the members that take compressed events: one copy for all of them. Empty when there is no such
+    /// member, or no event in it that was compressed. Valid until the next call; outlets have to copy it.
+    /// </summary>
+    protected ReadOnlySpan<byte> Compressed(RoomMembers group, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
+    {
+        if (group.CompressingCount == 0)
+        {
+            return default;
+        }
+
+        _compressed.ResetWrittenCount();
+        return group.Room.Compressed!.TryWrite(first, second, group.Seq + 1, _compressed) ? _compressed.WrittenSpan : default;
     }
 
     /// <summary>Carries out what a way out has only queued. Afterwards every cursor is where its deliveries ended.</summary>

@@ -56,6 +56,10 @@ internal static class CommandLineFlags
             {
                 values.Add(setting, text);
             }
+            else if (setting.IsSwitch && parsed.GetResult(option) is { Implicit: false })
+            {
+                values.Add(setting, "on");
+            }
         }
         return true;
     }
@@ -68,6 +72,7 @@ internal static class CommandLineFlags
         return new Option<string?>(setting.Flag)
         {
             HelpName = setting.Unit,
+            Arity = setting.IsSwitch ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne,
             Description = $"{setting.Doc} Expected: {setting.Accepts}.{fallback}",
         };
     }
@@ -88,7 +93,7 @@ internal static class CommandLineFlags
     {
         foreach (var (setting, option) in options)
         {
-            if (parsed.GetResult(option) is { } result && result.Tokens.Count != 1)
+            if (parsed.GetResult(option) is { } result && result.Tokens.Count != 1 && !(setting.IsSwitch && result.Tokens.Count == 0))
             {
                 return result.Tokens.Count == 0
                     ? $"{setting.Name}: the flag {setting.Flag} needs a value: expected {setting.Accepts}."

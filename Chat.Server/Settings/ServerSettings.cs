@@ -49,6 +49,9 @@ internal sealed record ServerSettings
 
     public required int DrainTimeoutMs { get; init; }
 
+    /// <summary>Serves the endpoints of <see cref="Rest.ConformanceEndpoint"/>.</summary>
+    public required bool Conformance { get; init; }
+
     public required LogSettings Log { get; init; }
 
     public required TokenSettings Token { get; init; }
@@ -136,7 +139,8 @@ internal sealed record Argon2Settings(int MemoryKib, int Iterations, int Paralle
 internal sealed record HttpLimits(
     int HeadBytesMax, int FieldsMax, int BodyBytesMax, int HeadTimeoutMs, int BodyTimeoutMs, int KeepAliveTimeoutMs);
 
-internal sealed record WebSocketLimits(int MessageBytesMax, int PingIntervalMs, int PongTimeoutMs, int CloseTimeoutMs);
+internal sealed record WebSocketLimits(
+    int MessageBytesMax, int PingIntervalMs, int PongTimeoutMs, int CloseTimeoutMs, bool Deflate, int DeflateBytesMin);
 
 internal sealed record RoomSettings
 {

@@ -39,6 +39,17 @@ internal abstract class Setting(string name, string defaultText, string unit, st
     /// <summary>True when <paramref name="text"/> is an accepted value. An empty text means the default, in every source.</summary>
     public abstract bool TryParse(string text, out object value);
 
+    /// <summary>On or off. Its flag may stand alone: that means on.</summary>
+    public bool IsSwitch { get; init; }
+
+    public static Setting<bool> Switch(string name, bool defaultValue, string doc) =>
+        new(name, defaultValue, defaultValue ? "on" : "off", "switch", "on or off", doc, static (text, out value) =>
+        {
+            value = text.Equals("on", StringComparison.OrdinalIgnoreCase);
+            return value || text.Equals("off", StringComparison.OrdinalIgnoreCase);
+        })
+        { IsSwitch = true };
+
     public static Setting<int> Integer(string name, int defaultValue, int min, int max, string unit, string doc) =>
         new(name, defaultValue, Invariant(defaultValue), unit, $"an integer from {min} to {max}", doc, Digits(min, max, static _ => true));
 

@@ -48,6 +48,9 @@ internal static class SettingTable
     public static readonly Setting<int> DrainTimeoutMs = Integer("DRAIN_TIMEOUT_MS", 10_000, 0, HourMs, "ms",
         "Time to flush and close at a stop; the 10 s that container runtimes commonly wait before they kill.");
 
+    public static readonly Setting<bool> Conformance = Switch("CONFORMANCE", false,
+        "Adds /conformance/echo and /conformance/http/, without a token, for protocol test suites; never for real use.");
+
     // What it logs.
     public static readonly Setting<LogFormat> Format = Choice("LOG_FORMAT", LogFormat.Text,
         "text is for people, json (one object a line) for log collectors.");
@@ -129,6 +132,11 @@ internal static class SettingTable
     public static readonly Setting<int> WsCloseTimeoutMs = Integer("WS_CLOSE_TIMEOUT_MS", 5_000, 100, HourMs, "ms",
         "Time for the peer's close frame before the connection is cut; a live peer answers in one round trip.");
 
+    public static readonly Setting<bool> WsDeflate = Switch("WS_DEFLATE", true,
+        "Accepts permessage-deflate (RFC 7692) without context takeover; an idle connection holds nothing for it.");
+    public static readonly Setting<int> WsDeflateBytesMin = Integer("WS_DEFLATE_BYTES_MIN", Kib, 64, 16 * Mib, "bytes",
+        "Smallest event that is sent compressed to those who agreed; a short one gains less than it costs, and goes out uncompressed.");
+
     // Rooms.
     public static readonly Setting<DeliveryOrder> Delivery = Choice("DELIVERY", DeliveryOrder.Immediate,
         "immediate shows a message before its commit (lowest latency), committed after it; the ack follows the commit in both.");
@@ -190,7 +198,7 @@ internal static class SettingTable
     /// <summary>All of the above, in order.</summary>
     public static readonly ImmutableArray<Setting> All =
     [
-        Host, Port, DataDir, DatabaseUrl, RedisUrl, TlsCertFile, TlsKeyFile, Transport, Engine, Shards, DrainTimeoutMs,
+        Host, Port, DataDir, DatabaseUrl, RedisUrl, TlsCertFile, TlsKeyFile, Transport, Engine, Shards, DrainTimeoutMs, Conformance,
         Format, Level,
         JwtSecret, JwtIssuer, JwtAudience, TokenLifetimeMinutes, TokenCacheMax, CorsOrigins,
         UsernameCharsMax, PasswordCharsMin, PasswordCharsMax,
@@ -198,7 +206,7 @@ internal static class SettingTable
         LoginFailuresPerAccountMax, LoginFailuresPerIpMax, RegistrationsPerIpMax,
         TrustedProxies, ForwardedField, ProxyProtocol, ConnectionsPerIpMax,
         ConnectionsMax, HttpHeadBytesMax, HttpFieldsMax, HttpBodyBytesMax, HttpHeadTimeoutMs, HttpBodyTimeoutMs, HttpKeepAliveTimeoutMs,
-        WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs,
+        WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs, WsDeflate, WsDeflateBytesMin,
         Delivery, ContentCharsMax, RoomNameCharsMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,
         ResumeEventsMax, ResumeBytesMax, NonceWindowMs, NoncesPerRoomMax,
         RateLimits, RateBurstMs, ConnectionMessagesPerS, ConnectionBytesPerS, ConnectionCommandsPerS, UserMessagesPerS, UserBytesPerS, UserCommandsPerS,

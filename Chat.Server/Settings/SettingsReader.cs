@@ -90,6 +90,7 @@ internal static class SettingsReader
             FailuresPerAddressMax: values.Get(SettingTable.LoginFailuresPerIpMax),
             RegistrationsPerAddressMax: values.Get(SettingTable.RegistrationsPerIpMax)),
         DrainTimeoutMs = values.Get(SettingTable.DrainTimeoutMs),
+        Conformance = values.Get(SettingTable.Conformance),
         Log = new LogSettings(values.Get(SettingTable.Format), values.Get(SettingTable.Level)),
         Token = new TokenSettings(
             Secret: values.Get(SettingTable.JwtSecret),
@@ -118,7 +119,9 @@ internal static class SettingsReader
             MessageBytesMax: values.Get(SettingTable.WsMessageBytesMax),
             PingIntervalMs: values.Get(SettingTable.WsPingIntervalMs),
             PongTimeoutMs: values.Get(SettingTable.WsPongTimeoutMs),
-            CloseTimeoutMs: values.Get(SettingTable.WsCloseTimeoutMs)),
+            CloseTimeoutMs: values.Get(SettingTable.WsCloseTimeoutMs),
+            Deflate: values.Get(SettingTable.WsDeflate),
+            DeflateBytesMin: values.Get(SettingTable.WsDeflateBytesMin)),
         Rooms = new RoomSettings
         {
             Delivery = values.Get(SettingTable.Delivery),

@@ -400,6 +400,10 @@ internal sealed unsafe class ShardSocket : Outlet
             _inputLength = 0;
             Consume(new ReadOnlySequence<byte>(received, 0, length));
             ArrayPool<byte>.Shared.Return(received);
+            if (_isInputUnread)
+            {
+                return;
+            }
         }
 
         byte[] scratch = _shard.ReceiveScratch;
@@ -435,6 +439,10 @@ internal sealed unsafe class ShardSocket : Outlet
             if (!_isInputOver)
             {
                 Consume(new ReadOnlySequence<byte>(scratch, 0, kept + count));
+                if (_isInputUnread)
+                {
+                    return; // It is still readable: what it has now goes first.
+                }
             }
 
             if (count < free.Length && !_hasHungUp)
@@ -487,6 +495,11 @@ internal sealed unsafe class ShardSocket : Outlet
         else
         {
             Keep(received.Slice(consumed).FirstSpan);
+            if (_session.HasUnread)
+            {
+                _isInputUnread = true; // Read on in the next turn, like a socket that has more than its share.
+                _shard.ReadLater(this);
+            }
         }
 
         if (_isClosing)

@@ -245,6 +245,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     protected override void Deliver(
         RoomMembers group, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, long seq, long position)
     {
+        ReadOnlySpan<byte> compressed = Compressed(group, first, second);
         ReadOnlySpan<byte> range = second.IsEmpty ? first : Join(first, second);
         _turnSends += group.Count;
         _turnEvents += group.Count * (seq - group.Seq);
@@ -252,7 +253,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         {
             WebSocketSession session = group[i].Session;
             var socket = (ShardSocket)session.Outlet;
-            if (socket.CanSendDirectly)
+            if (!compressed.IsEmpty && session.TakesCompressed)
+            {
+                socket.Write(compressed); // Copied: it does not outlive this call, which a queued send does.
+                FlushLater(socket);
+            }
+            else if (socket.CanSendDirectly)
             {
                 SendRange(socket, range);
             }

@@ -18,11 +18,13 @@ internal static class ReceivedStream
         ReadOnlySpan<int> pieceLengths,
         FrameSender sender = FrameSender.Client,
         int messageBytesMax = MessageBytesMax,
-        int scratchBytes = MessageReader.ScratchBytesMin)
+        int scratchBytes = MessageReader.ScratchBytesMin,
+        bool isDeflateAgreed = false,
+        bool keepsContext = false)
     {
         var items = new List<string>();
         var scratch = new byte[scratchBytes];
-        var reader = new MessageReader(sender, messageBytesMax);
+        var reader = new MessageReader(sender, messageBytesMax, isDeflateAgreed, keepsContext ? new InflateHistory() : null);
         int consumedInAll = 0;
         int arrived = 0;
         for (int piece = 0; piece <= pieceLengths.Length; piece++)

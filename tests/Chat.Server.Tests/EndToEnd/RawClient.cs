@@ -44,9 +44,9 @@ public sealed class RawClient : IDisposable
     }
 
     /// <summary>An opening handshake (RFC 6455 section 1.2) without the token, which is in the path.</summary>
-    public static string Handshake(string path) =>
+    public static string Handshake(string path, string moreFields = "") =>
         $"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        + $"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{moreFields}\r\n";
 
     /// <summary>A frame as a client sends it. <paramref name="first"/> is FIN, the reserved bits and the opcode.</summary>
     public static byte[] Frame(int first, ReadOnlySpan<byte> payload, bool isMasked = true)
@@ -158,9 +158,16 @@ public sealed class RawClient : IDisposable
     /// <summary>One frame of the server: opcode and payload.</summary>
     public async Task<(int Opcode, byte[] Payload)> ReadFrameAsync()
     {
+        (int first, byte[] payload) = await ReadAnyFrameAsync();
+        Assert.Equal(Fin, first & 0xF0); // The server neither fragments nor uses an extension that was not agreed.
+        return (first & 0x0F, payload);
+    }
+
+    /// <summary>One frame of the server: FIN, the reserved bits and the opcode as they are, and the payload.</summary>
+    public async Task<(int First, byte[] Payload)> ReadAnyFrameAsync()
+    {
         int first = await ReadByteAsync();
         int second = await ReadByteAsync();
-        Assert.Equal(Fin, first & 0xF0); // The server neither fragments nor uses extensions.
         Assert.Equal(0, second & 0x80);
         byte[] extended = new byte[second switch { 126 => 2, 127 => 8, _ => 0 }];
         await ReadExactlyAsync(extended);
@@ -172,7 +179,7 @@ public sealed class RawClient : IDisposable
 
         byte[] payload = new byte[length];
         await ReadExactlyAsync(payload);
-        return (first & 0x0F, payload);
+        return (first, payload);
     }
 
     /// <summary>The text of the next frame, which must be an event.</summary>

@@ -25,6 +25,8 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
         return store.LastSeqUpToEpochAsync(roomId, epoch, cancellationToken);
     }
 
+    public TimeSpan CommitIntervalMin => store.CommitIntervalMin;
+
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
 
     public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => store.BeginSessionAsync(cancellationToken);

@@ -136,6 +136,14 @@ public sealed class SettingsReaderTests
     [InlineData("--port", "PORT: the flag --port needs a value: expected an integer from 0 to 65535.")]
     public void An_unknown_or_incomplete_flag_stops_the_start(string arg, string problem) => Assert.Equal(problem, Read([arg]).Problem);
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true, "--conformance")]
+    [InlineData(true, "--conformance", "--port=1")]
+    [InlineData(true, "--conformance", "on")]
+    [InlineData(false, "--conformance=off")]
+    public void A_switch_may_stand_alone(bool isOn, params string[] args) => Assert.Equal(isOn, Read(args).Settings!.Conformance);
+
     [Fact]
     public void A_flag_given_twice_stops_the_start() =>
         Assert.Equal("PORT: the flag --port is given more than once.", Read(["--port", "1", "--port", "2"]).Problem);
