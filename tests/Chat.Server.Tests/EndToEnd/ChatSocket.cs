@@ -176,7 +176,14 @@ public sealed class ChatSocket : IDisposable
         if (_socket.State == WebSocketState.CloseReceived)
         {
             using var deadline = new CancellationTokenSource(Deadline.ForAnswer);
-            await _socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, deadline.Token);
+            try
+            {
+                await _socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, deadline.Token);
+            }
+            catch (WebSocketException)
+            {
+                // Its close has come; one that closed with our own flood unread does not wait for the answer.
+            }
         }
 
         return (int)_socket.CloseStatus!;
