@@ -1,0 +1,96 @@
+using System.CommandLine;
+using System.Text;
+using Chat.LoadTests.Clients;
+using Chat.LoadTests.Hosting;
+using Chat.LoadTests.Measuring;
+using Chat.LoadTests.Reports;
+
+namespace Chat.LoadTests.Scenarios;
+
+/// <summary>
+/// The scenario <c>rest</c>: REST calls as an app makes them, each connection one after the other (closed loop). Weights say
+/// how often each is made; logins are few, since each costs the server a password hash.
+/// </summary>
+internal static class RestCommand
+{
+    private const int StatusOk = 200;
+    private const int StatusCreated = 201;
+
+    public static Command Make()
+    {
+        var command = new Command("rest", "REST calls: login, rooms, history, publish, in a mix (closed loop).");
+        var options = new LoadOptions(command);
+        Option<int> connections = options.Integer("--connections", 16, "Connections, each with one call under way.");
+        Option<int> rooms = options.Integer("--rooms", 10, "Rooms.");
+        Option<double> seconds = options.Number("--seconds", 10, "Measured time.", least: 0.5);
+        Option<double> warmUp = options.Number("--warm-up", 3, "Seconds before it.");
+        Option<int> logins = options.Integer("--logins", 0, "Of 1000 calls, how many log in.", least: 0);
+        Option<int> lists = options.Integer("--lists", 100, "Of 1000, how many list the rooms.", least: 0);
+        Option<int> publishes = options.Integer("--publishes", 300, "Of 1000, how many publish; the rest reads history.", least: 0);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(logins) + result.GetValue(lists) + result.GetValue(publishes) > 1000)
+            {
+                result.AddError("--logins, --lists and --publishes are parts of 1000 calls: together they are more.");
+            }
+        });
+        command.SetAction((parsed, cancellation) => ScenarioRun.RunAsync("rest", "history", options.Read(parsed), async (run, stop) =>
+        {
+            await run.EnterAsync(connections: 0, parsed.GetValue(rooms), publishersPerRoom: 0, stop);
+            var mix = new RestMix(run, parsed.GetValue(logins), parsed.GetValue(lists), parsed.GetValue(publishes));
+            await run.Clients.CallAsync(parsed.GetValue(connections), mix.Next);
+            run.Phase("warming up", parsed.GetValue(warmUp));
+            await run.Sampler.WatchAsync(Clock.NowNs + Clock.FromSeconds(parsed.GetValue(warmUp)), stop);
+            Mark from = await run.Sampler.StartAgainAsync();
+            run.Phase("measuring", parsed.GetValue(seconds));
+            await run.Sampler.WatchAsync(from.AtNs + Clock.FromSeconds(parsed.GetValue(seconds)), stop);
+            Mark to = await run.Sampler.MarkAsync();
+            run.SetCpuFigures(from, to);
+            run.Set(Figures.CallsPerS, (to.Counters - from.Counters).Answered / run.MeasuredS);
+            await run.Clients.StopCallingAsync();
+        }, cancellation));
+        return command;
+    }
+
+    /// <summary>Draws the next call. Each loop's thread calls it, so the calls are made beforehand and the choice is thread-safe.</summary>
+    private sealed class RestMix
+    {
+        private readonly RestCall[] _logins;
+        private readonly RestCall[] _lists;
+        private readonly RestCall[] _publishes;
+        private readonly RestCall[] _histories;
+        private readonly int _loginsBelow;
+        private readonly int _listsBelow;
+        private readonly int _publishesBelow;
+
+        public RestMix(LoadRun run, int logins, int lists, int publishes)
+        {
+            string host = run.Target.Url.Authority;
+            Account[] accounts = [.. Enumerable.Range(0, run.Accounts.Count).Select(run.Accounts.For)];
+            _loginsBelow = logins;
+            _listsBelow = logins + lists;
+            _publishesBelow = logins + lists + publishes;
+            _logins = [.. accounts.Select(account => Call(
+                "login", "POST", "/auth/login", host, null, $"{{\"email\":\"{account.Email}\",\"password\":\"{account.Password}\"}}", StatusOk))];
+            _lists = [.. accounts.Select(account => Call("rooms", "GET", "/rooms", host, account.Token, null, StatusOk))];
+            _publishes = [.. run.Rooms.Select((room, i) => Call(
+                "publish", "POST", $"/rooms/{room}/messages", host, accounts[i % accounts.Length].Token, "{\"content\":\"a message of the load test\"}", StatusCreated))];
+            _histories = [.. run.Rooms.Select((room, i) => Call(
+                "history", "GET", $"/rooms/{room}/messages", host, accounts[i % accounts.Length].Token, null, StatusOk))];
+        }
+
+        public RestCall Next()
+        {
+            int draw = Random.Shared.Next(1000);
+            RestCall[] calls = draw < _loginsBelow ? _logins : draw < _listsBelow ? _lists : draw < _publishesBelow ? _publishes : _histories;
+            return calls[Random.Shared.Next(calls.Length)];
+        }
+
+        private static RestCall Call(string step, string method, string path, string host, string? token, string? content, int status)
+        {
+            string authorization = token is null ? "" : $"Authorization: Bearer {token}\r\n";
+            string length = content is null ? "" : $"Content-Type: application/json\r\nContent-Length: {content.Length}\r\n";
+            return new RestCall(step, Encoding.ASCII.GetBytes($"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}{length}\r\n{content}"), status);
+        }
+    }
+}
