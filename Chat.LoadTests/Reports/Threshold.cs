@@ -12,7 +12,13 @@ internal sealed partial record Threshold(string Text, string Name, string Compar
 {
     private static readonly Dictionary<string, double> Factors = new()
     {
-        [""] = 1, ["us"] = 0.001, ["ms"] = 1, ["s"] = 1000, ["%"] = 1, ["k"] = 1000, ["m"] = 1_000_000,
+        [""] = 1,
+        ["us"] = 0.001,
+        ["ms"] = 1,
+        ["s"] = 1000,
+        ["%"] = 1,
+        ["k"] = 1000,
+        ["m"] = 1_000_000,
     };
 
     /// <summary>Reads an expression.</summary>
