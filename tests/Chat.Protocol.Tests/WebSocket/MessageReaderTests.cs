@@ -188,6 +188,7 @@ public class MessageReaderTests
     {
         byte[] header = Hex("82 FF 0000000001000000 01020304");
         var scratch = new byte[125];
+        new MessageReader(FrameSender.Client, 1 << 24).Read(header, scratch, out _, out _, out _); // The runtime's own first time.
         long before = GC.GetAllocatedBytesForCurrentThread();
         var reader = new MessageReader(FrameSender.Client, 1 << 24);
         ReadStatus status = reader.Read(header, scratch, out int consumed, out _, out _);
