@@ -9,11 +9,10 @@ internal static class FileLimit
     private const int Spare = 300;
 
     /// <summary>Fails when this process may not open that many connections.</summary>
-    /// <param name="connections">Of one process.</param>
-    /// <param name="ownServer">The server is started here and inherits the limit; all connections end in it.</param>
-    /// <param name="allConnections">Of all processes.</param>
+    /// <param name="connections">That it will open.</param>
+    /// <param name="ownServer">The server is started here and inherits the limit.</param>
     /// <exception cref="CannotRunException">It may not; the message says what to do.</exception>
-    public static void Require(int connections, bool ownServer, int allConnections)
+    public static void Require(int connections, bool ownServer)
     {
         if (FilesMax() is not long filesMax)
         {
@@ -23,15 +22,8 @@ internal static class FileLimit
         if (connections + Spare > filesMax)
         {
             throw new CannotRunException(
-                $"{connections:N0} connections need {connections + Spare:N0} file descriptors, and this process may open {filesMax:N0}. "
-                + "Raise the limit (ulimit -n), ask for fewer connections, or share them out with --processes.");
-        }
-
-        if (ownServer && allConnections + Spare > filesMax)
-        {
-            throw new CannotRunException(
-                $"The server that is started here needs {allConnections + Spare:N0} file descriptors and may open {filesMax:N0}. "
-                + "Raise the limit (ulimit -n), or start the server under a higher one and name it with --url.");
+                $"{connections:N0} connections need {connections + Spare:N0} file descriptors, and this process{(ownServer ? " and the server that it starts" : "")} "
+                + $"may open {filesMax:N0}. Raise the limit (ulimit -n), or ask for fewer connections.");
         }
     }
 

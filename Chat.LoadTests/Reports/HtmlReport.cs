@@ -57,7 +57,7 @@ internal static class HtmlReport
     private static IEnumerable<Chart> ChartsOf(RunReport report)
     {
         IReadOnlyList<TimelineRow> rows = report.Timeline;
-        yield return new Chart("Latency by percentile", "percentile", "ms", [.. report.Steps.Take(3).Select(static step => new ChartLine(step.Name, [.. step.Curve.Select(static point => (Nines(point.Percentile), point.Ms))]))])
+        yield return new Chart("Latency by percentile", "percentile", "ms", [.. report.Steps.Where(static (step, place) => place == 0 || step.Name is not ("connect" or "resume")).Take(3).Select(static step => new ChartLine(step.Name, [.. step.Curve.Select(static point => (Nines(point.Percentile), point.Ms))]))])
         {
             XTicks = [(Nines(50), "50 %"), (Nines(90), "90 %"), (Nines(99), "99 %"), (Nines(99.9), "99.9 %"), (Nines(99.99), "99.99 %"), (Nines(99.999), "99.999 %")],
         };

@@ -90,7 +90,7 @@ internal sealed class LoadRun : IAsyncDisposable
     /// </param>
     public async Task EnterAsync(int connections, int rooms, int publishersPerRoom, CancellationToken cancellation, bool freshServer = false)
     {
-        FileLimit.Require(connections, Target.Process is not null, connections);
+        FileLimit.Require(connections, Target.Process is not null);
         _view.Phase($"making {_settings.Users} accounts and {rooms} rooms", 0);
         _accounts = await Accounts.RegisterAsync(Target.Url, _settings.Users, cancellation);
         Rooms = await _accounts.CreateRoomsAsync(rooms, "Load", cancellation);
