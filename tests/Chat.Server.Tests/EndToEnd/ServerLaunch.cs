@@ -41,6 +41,8 @@ public sealed record ServerLaunch
 
     public ServerLaunch With(string name, string value) => this with { Settings = Settings.SetItem(name, value) };
 
+    public bool Sets(string name) => Settings.GetValueOrDefault(name) is { Length: > 0 };
+
     /// <summary>The limit on its descriptors; 0 for that of the tests.</summary>
     public int OpenFilesMax { get; init; }
 
