@@ -78,8 +78,16 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
             Array.Resize(ref _members, Math.Max(4, Count * 2));
         }
 
-        membership.Index = Count;
-        _members[Count++] = membership;
+        // At a random place: a fan-out serves them in the order of the list, and with a thousand members the last waits milliseconds.
+        // Nobody should be last for having come first.
+        int index = Random.Shared.Next(Count + 1);
+        if (index < Count)
+        {
+            Place(_members[index], Count);
+        }
+
+        Place(membership, index);
+        Count++;
         CountCompressing(membership, 1);
     }
 
@@ -183,8 +191,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
         _members[Count] = null!;
         if (last != membership)
         {
-            _members[index] = last;
-            last.Index = index;
+            Place(last, index);
         }
 
         membership.Index = -1;
@@ -193,6 +200,12 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
         {
             Array.Resize(ref _members, _members.Length / 2);
         }
+    }
+
+    private void Place(Membership membership, int index)
+    {
+        _members[index] = membership;
+        membership.Index = index;
     }
 
     private void CountCompressing(Membership membership, int change)

@@ -31,10 +31,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     // send carried several events the next fan-out waits a part of that turn's time, while input is read on. Measured at
     // 1000 members, 10 publishers with 8 messages in flight each: 43 events a send without, 79 with it; 0.098 us of server CPU
     // a delivery against 0.061, and 9.6 M deliveries/s against 8.5 M, at less latency. A room that is merely busy (one or
-    // two events a send) is never made to wait: at 200 messages/s to 1000 members waiting doubled its latency.
+    // two events a send) is never made to wait: at 200 messages/s to 1000 members waiting doubled its latency. How long: against
+    // the peer of docs/performance.md, interleaved, 2.0 times its deliveries with a tenth of the turn, 2.1 with 0.2 and with 0.3, 1.8
+    // with a half: the server then waits while the clients wait for it.
     private const int GatherEventsPerSendMin = 8;
     private const int GatherTurnMsMin = 1;
-    private const double GatherShareOfTurn = 0.5;
+    private const double GatherShareOfTurn = 0.25;
     private const int GatherMsMax = 5; // A quiet room on this shard waits this much longer at most.
     private const ulong WakeToken = ulong.MaxValue;
 
