@@ -132,7 +132,7 @@ internal sealed partial class ChatServer
         rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
         using var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
-        http.Application = Application(store, session, log, rooms, replays, rates, hasher, tokens, http);
+        http.Application = Application(store, session, log, rooms, shards, replays, rates, hasher, tokens, http);
         if (!endpoint.IsListening)
         {
             await endpoint.StartAsync();
@@ -315,6 +315,7 @@ internal sealed partial class ChatServer
         StoreSession session,
         MessageLog log,
         RoomDirectory rooms,
+        Shard[] shards,
         ReplayCache replays,
         RateLimits? rates,
         PasswordHasher hasher,
@@ -326,7 +327,7 @@ internal sealed partial class ChatServer
         var accounts = new AccountEndpoints(
             store, new Credentials(_settings.Credentials), hasher, tokens, new AuthLimits(_settings.Attempts, _time), http.Addresses, _metrics);
         var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
-        var system = new SystemEndpoints(store, log, rooms, _metrics, _time);
+        var system = new SystemEndpoints(store, log, rooms, shards, _metrics, _time);
         return new Application(
             new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>())
             {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Chat.Protocol;
 using Chat.Server.Rooms;
 
@@ -56,7 +57,9 @@ internal sealed class PipeShard(int index, SessionLimits limits, TimeProvider ti
     {
         try
         {
+            long start = Stopwatch.GetTimestamp();
             RunTurn();
+            EndTurn(start, Stopwatch.GetTimestamp());
         }
         catch (Exception exception)
         {

@@ -7,7 +7,7 @@ using Chat.Storage;
 namespace Chat.Server.Rest;
 
 /// <summary>What operators, tools and browsers ask for: liveness, readiness, metrics, the API's description, the web client.</summary>
-internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDirectory rooms, ServerMetrics metrics, TimeProvider time)
+internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDirectory rooms, IReadOnlyList<Shard> shards, ServerMetrics metrics, TimeProvider time)
 {
     /// <summary>A database that takes longer to answer one round trip is not ready.</summary>
     private static readonly TimeSpan ReadyTimeout = TimeSpan.FromSeconds(2);
@@ -71,6 +71,8 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);
         Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
+        Write(text, "chat_shard_turn_ms_max", "gauge", "The longest turn of a fan-out shard since the start.", shards.Max(shard => shard.TurnMsMax));
+        Write(text, "chat_shard_waits_total", "counter", "Times that the shards' threads waited for something to do.", shards.Sum(shard => shard.Waits));
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);

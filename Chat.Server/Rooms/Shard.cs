@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Chat.Protocol;
 using Chat.Server.Connections;
 
@@ -31,6 +32,7 @@ internal abstract class Shard
     private readonly ArrayBufferWriter<byte> _compressed = new();
     private WebSocketSession?[] _sessions = [];
     private int _sleeping = 1;
+    private long _turnMsMax;
 
     /// <param name="index">Its place among all shards of the server, from 0.</param>
     /// <param name="limits">Limits that the shard enforces on its sessions.</param>
@@ -55,6 +57,15 @@ internal abstract class Shard
 
     /// <summary>Milliseconds of a clock that never steps. Any thread.</summary>
     public long NowMs => Time.GetTimestamp() / (Time.TimestampFrequency / 1000);
+
+    /// <summary>The longest turn since the start, in milliseconds: what a quiet room may have waited for a busy one. Any thread.</summary>
+    public long TurnMsMax => Volatile.Read(ref _turnMsMax);
+
+    /// <summary>
+    /// How often the shard's own thread waited for something to do. It waits nowhere else: the kernel counts no more voluntary context
+    /// switches of it than these. 0 for a shard without a thread. Any thread.
+    /// </summary>
+    public virtual long Waits => 0;
 
     /// <summary>Runs work in a later turn. Any thread.</summary>
     public void Post(Action<object, object?> run, object target, object? argument = null)
@@ -241,6 +252,18 @@ internal abstract class Shard
         {
             _current = outer;
         }
+    }
+
+    /// <summary>A turn that began at that time of <see cref="Stopwatch"/> is over. Its length in milliseconds.</summary>
+    protected long EndTurn(long startTimestamp, long endTimestamp)
+    {
+        long turnMs = (long)Stopwatch.GetElapsedTime(startTimestamp, endTimestamp).TotalMilliseconds;
+        if (turnMs > _turnMsMax)
+        {
+            Volatile.Write(ref _turnMsMax, turnMs);
+        }
+
+        return turnMs;
     }
 
     /// <summary>

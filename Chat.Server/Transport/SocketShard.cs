@@ -60,7 +60,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private bool _isWrappedQueued;
     private IoUring? _uring;
     private volatile bool _isStopping;
-    private long _turnMsMax;
+    private long _waits;
     private long _turnSends;
     private long _turnEvents;
     private long _gatherUntil;
@@ -93,8 +93,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     /// <summary>Sockets open now. Any thread.</summary>
     public int SocketCount => Volatile.Read(ref _socketCount);
 
-    /// <summary>The longest turn since the start, in milliseconds: what a quiet room may have waited for a busy one.</summary>
-    public long TurnMsMax => Volatile.Read(ref _turnMsMax);
+    public override long Waits => Volatile.Read(ref _waits);
 
     private int _socketCount;
 
@@ -372,6 +371,11 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     {
         long gatherMs = MsUntil(_gatherUntil);
         int timeoutMs = gatherMs > 0 ? (int)gatherMs : _ready.Count == 0 && TrySleep() ? Timeout.Infinite : 0;
+        if (timeoutMs != 0)
+        {
+            Volatile.Write(ref _waits, _waits + 1);
+        }
+
         int count = Libc.epoll_wait(_epoll, events, EventsMax, timeoutMs);
         SetAwake();
         if (count < 0 && Libc.LastError != Libc.EINTR)
@@ -396,12 +400,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         _turnEvents = 0;
         RunTurn();
         long end = Stopwatch.GetTimestamp();
-        long turnMs = (long)Stopwatch.GetElapsedTime(start, end).TotalMilliseconds;
-        if (turnMs > _turnMsMax)
-        {
-            Volatile.Write(ref _turnMsMax, turnMs);
-        }
-
+        long turnMs = EndTurn(start, end);
         if (turnMs >= GatherTurnMsMin && _turnSends > 0 && _turnEvents >= GatherEventsPerSendMin * _turnSends)
         {
             double share = Math.Min(GatherMsMax, turnMs * GatherShareOfTurn);

@@ -1,0 +1,96 @@
+using Microsoft.Data.Sqlite;
+
+namespace Chat.Server.Tests.EndToEnd;
+
+/// <summary>A shard's thread serves every room it has: in a turn it waits for nothing and nobody.</summary>
+public sealed class TurnTests
+{
+    /// <summary>One message a turn: the sender waits for each before the next.</summary>
+    private const int Messages = 3000;
+
+    private const int Members = 10;
+
+    /// <summary>
+    /// A collection stops every thread that runs managed code, and growing memory can make one wait for another: a few times for each
+    /// collection, and not once a message.
+    /// </summary>
+    private const int SwitchesPerCollection = 4;
+
+    private const int SwitchesOtherwise = Messages / 20;
+
+    private static readonly ServerLaunch OneShard = ServerLaunch.Sqlite.With("TRANSPORT", "shards").With("SHARDS", "1");
+
+    [Fact]
+    public async Task A_shards_thread_waits_for_nothing_but_work()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "the shards' threads are Linux's");
+        await using RunningServer server = await RunningServer.StartAsync(OneShard);
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        ChatSocket[] members = await Task.WhenAll(Enumerable.Range(0, Members).Select(_ => server.EnterAsync(user, room)));
+        await ChatAsync(members[0], Messages / 3); // What the runtime does the first times, locks of the loader included, is behind it then.
+        Task[] others = [.. members[1..].Select(member => member.NextMessagesAsync(1, Messages))];
+
+        (long switches, long waits, long collections) before = await CountsAsync(server);
+        await ChatAsync(members[0], Messages - (Messages / 3));
+        (long switches, long waits, long collections) after = await CountsAsync(server);
+
+        await Task.WhenAll(others);
+        long allowed = after.waits - before.waits + ((after.collections - before.collections) * SwitchesPerCollection) + SwitchesOtherwise;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{after.switches - before.switches} switches, {after.waits - before.waits} waits, {after.collections - before.collections} collections");
+        Assert.InRange(after.switches - before.switches, 1, allowed);
+        Array.ForEach(members, member => member.Dispose());
+    }
+
+    [Fact]
+    public async Task Live_messages_do_not_wait_for_a_locked_database()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite.With("DELIVERY", "immediate"));
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        using ChatSocket sender = await server.EnterAsync(user, room);
+        using ChatSocket reader = await server.EnterAsync(user, room);
+        using var database = new SqliteConnection($"Data Source={Path.Combine(server.Folder, "data", "chat.db")};Pooling=False");
+        await database.OpenAsync(TestContext.Current.CancellationToken);
+        await using (SqliteTransaction transaction = database.BeginTransaction(deferred: false)) // Nobody else writes while it is open.
+        {
+            for (int i = 0; i < 50; i++)
+            {
+                await sender.SayAsync($"message {i}", $"n{i}");
+            }
+
+            await reader.NextMessagesAsync(1, 50);
+            Assert.Equal(0, await server.MetricAsync("chat_message_log_committed_total"));
+        }
+
+        for (int acks = 0; acks < 50;)
+        {
+            acks += (await sender.NextAsync()).Text("type") == "ack" ? 1 : 0;
+        }
+    }
+
+    /// <summary>Speaks, and waits each time for its own message.</summary>
+    private static async Task ChatAsync(ChatSocket member, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            await member.SayAsync("x");
+            while ((await member.NextAsync()).Text("type") != "message")
+            {
+                // The acknowledgement of an earlier one.
+            }
+        }
+    }
+
+    /// <summary>Of the shard's thread: how often it gave its core away to wait, and how often the shard says that it did; and collections.</summary>
+    private static async Task<(long Switches, long Waits, long Collections)> CountsAsync(RunningServer server)
+    {
+        long waits = await server.MetricAsync("chat_shard_waits_total");
+        long collections = await server.MetricAsync("chat_gc_collections_total");
+        string status = Directory.GetDirectories($"/proc/{server.Process.Id}/task")
+            .Select(task => File.ReadAllText(Path.Combine(task, "status")))
+            .Single(status => status.StartsWith("Name:\tshard 0\n", StringComparison.Ordinal));
+        string line = status.Split('\n').Single(line => line.StartsWith("voluntary_ctxt_switches:", StringComparison.Ordinal));
+        return (long.Parse(line.Split('\t')[1], System.Globalization.CultureInfo.InvariantCulture), waits, collections);
+    }
+}
