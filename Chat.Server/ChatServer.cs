@@ -286,15 +286,18 @@ internal sealed partial class ChatServer
         return null;
     }
 
+    private Protocol.Http.HttpLimits HttpLimits => new()
+    {
+        HeadBytesMax = _settings.Http.HeadBytesMax,
+        FieldsMax = _settings.Http.FieldsMax,
+        BodyBytesMax = _settings.Http.BodyBytesMax,
+    };
+
     /// <summary>Everything of HTTP, with the answers of a server that waits for its database.</summary>
     private HttpServices HttpServices(TokenService tokens) => new()
     {
-        Limits = new Protocol.Http.HttpLimits
-        {
-            HeadBytesMax = _settings.Http.HeadBytesMax,
-            FieldsMax = _settings.Http.FieldsMax,
-            BodyBytesMax = _settings.Http.BodyBytesMax,
-        },
+        Limits = HttpLimits,
+        ConformanceLimits = _settings.Conformance ? HttpLimits with { BodyBytesMax = ConformanceEndpoint.BodyBytesMax } : null,
         HeadTimeoutMs = _settings.Http.HeadTimeoutMs,
         BodyTimeoutMs = _settings.Http.BodyTimeoutMs,
         KeepAliveTimeoutMs = _settings.Http.KeepAliveTimeoutMs,

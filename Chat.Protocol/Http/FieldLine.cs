@@ -43,7 +43,7 @@ internal static class FieldLine
         return TrimWhitespace(element);
     }
 
-    /// <summary>Host = uri-host [ ":" port ] (RFC 9110 section 7.2); the host may be empty, and the port too.</summary>
+    /// <summary>Host = uri-host [ ":" port ] (RFC 9110 section 7.2); the host may be empty, and the port too. A number that no port has names no host.</summary>
     public static bool IsHost(ReadOnlySpan<byte> value)
     {
         int hostLength;
@@ -64,7 +64,7 @@ internal static class FieldLine
         }
 
         ReadOnlySpan<byte> port = value[hostLength..];
-        return port.IsEmpty || (port[0] == ':' && !port[1..].ContainsAnyExcept(CharacterSets.Digit));
+        return port.IsEmpty || (port[0] == ':' && (port.Length == 1 || (DecimalDigits.TryParse(port[1..], out long number) && number <= ushort.MaxValue)));
     }
 
     private static ProtocolError WhyNoName(ReadOnlySpan<byte> text, int stop)

@@ -51,15 +51,20 @@ public static class Handshake
     public static readonly ProtocolError VersionUnsupported = new(426, "Sec-WebSocket-Version must be 13.", "RFC 6455 section 4.2.2");
     public static readonly ProtocolError KeyMissingOrRepeated = new(400, "Sec-WebSocket-Key must be sent once.", "RFC 6455 section 11.3.1");
     public static readonly ProtocolError KeyMalformed = new(400, "Sec-WebSocket-Key must be 16 bytes in base64.", "RFC 6455 section 4.2.1");
+    public static readonly ProtocolError SubprotocolMalformed = new(400, "A subprotocol is not a token, or none is named.", "RFC 6455 section 4.1");
     public static readonly ProtocolError BearerTokenRepeated = new(400, "More than one subprotocol carries a token.");
 
     private static ReadOnlySpan<byte> Guid => "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"u8;
 
     /// <summary>
-    /// Whether the request asks for WebSocket at all, rightly or not. Never in HTTP/1.0, where Upgrade must be ignored
-    /// (RFC 9110 section 7.8).
+    /// Whether the request asks for WebSocket at all, rightly or not: also one whose Upgrade is missing or misspelt, since its
+    /// sender may have begun to send frames, which must not be read as a request. Never in HTTP/1.0, where Upgrade must be
+    /// ignored (RFC 9110 section 7.8); there the connection closes anyway.
     /// </summary>
-    public static bool IsUpgrade(RequestHead head) => head.VersionMinor == 1 && head.HasListToken("upgrade"u8, "websocket"u8);
+    public static bool IsUpgrade(RequestHead head) => head.VersionMinor == 1
+        && (head.HasListToken("upgrade"u8, "websocket"u8)
+            || head.TryGetField("sec-websocket-key"u8, out _)
+            || head.TryGetField("sec-websocket-version"u8, out _));
 
     /// <summary>Checks a complete head against RFC 6455 section 4.2.1. Host was required by the request parser.</summary>
     /// <param name="head">Must stay as it is while <paramref name="handshake"/> is used.</param>
@@ -75,13 +80,12 @@ public static class Handshake
         }
 
         error = ReadKey(head, out ReadOnlySpan<byte> key);
-        if (!error.IsNone || !TryReadSubprotocols(head, key, out handshake))
+        if (error.IsNone)
         {
-            error = error.IsNone ? BearerTokenRepeated : error;
-            return false;
+            error = ReadSubprotocols(head, key, out handshake);
         }
 
-        return true;
+        return error.IsNone;
     }
 
     /// <summary>Writes the 101 response. Everything after it on the connection, in both directions, is frames.</summary>
@@ -187,28 +191,39 @@ public static class Handshake
         return isWellFormed ? default : KeyMalformed;
     }
 
-    /// <returns>False when there is more than one token: which of them counts would be a guess.</returns>
-    private static bool TryReadSubprotocols(RequestHead head, ReadOnlySpan<byte> key, out OpeningHandshake handshake)
+    private static ProtocolError ReadSubprotocols(RequestHead head, ReadOnlySpan<byte> key, out OpeningHandshake handshake)
     {
+        handshake = default;
         bool offersChatV1 = false;
         ReadOnlySpan<byte> bearerToken = default;
+        bool isEmpty = true;
         ListElements offered = head.ListElements("sec-websocket-protocol"u8);
         while (offered.TryGetNext(out ReadOnlySpan<byte> subprotocol))
         {
+            if (subprotocol.ContainsAnyExcept(CharacterSets.Token))
+            {
+                return SubprotocolMalformed;
+            }
+
+            isEmpty = false;
             offersChatV1 |= subprotocol.SequenceEqual("chat.v1"u8);
             if (subprotocol.StartsWith("bearer."u8))
             {
                 if (!bearerToken.IsEmpty)
                 {
-                    handshake = default;
-                    return false;
+                    return BearerTokenRepeated; // Which of them counts would be a guess.
                 }
 
                 bearerToken = subprotocol["bearer."u8.Length..];
             }
         }
 
+        if (isEmpty && head.TryGetField("sec-websocket-protocol"u8, out _))
+        {
+            return SubprotocolMalformed; // The field is a list of at least one.
+        }
+
         handshake = new OpeningHandshake(key, offersChatV1, bearerToken);
-        return true;
+        return default;
     }
 }

@@ -42,6 +42,7 @@ internal sealed class HttpConnection : IDisposable
     private readonly RequestHead _head = new();
     private readonly RestCall _call = new();
     private readonly ArrayBufferWriter<byte> _body = new();
+    private CountedContent? _counted;
     private long _deadlineMs;
     private bool _expired;
     private IDisposable? _place;
@@ -52,7 +53,7 @@ internal sealed class HttpConnection : IDisposable
         _services = services;
         _input = context.Transport.Input;
         _output = context.Transport.Output;
-        _parser = new RequestParser(services.Limits);
+        _parser = new RequestParser(services.ConformanceLimits ?? services.Limits); // The path decides, which it does not know yet.
         Peer = ClientAddresses.PeerOf(context.RemoteEndPoint);
     }
 
@@ -175,6 +176,7 @@ internal sealed class HttpConnection : IDisposable
                 await AnswerAsync(keepAlive);
                 _head.Reset();
                 _body.ResetWrittenCount();
+                _counted = null;
                 if (!keepAlive)
                 {
                     Advance(isReading, buffer.End);
@@ -246,17 +248,25 @@ internal sealed class HttpConnection : IDisposable
         }
     }
 
-    /// <summary>Reads the content of the current request into <see cref="_body"/>. False: answered with an error, or the peer is gone.</summary>
+    /// <summary>Reads the content of the current request into <see cref="_body"/>, or counts it. False: answered with an error, or the peer is gone.</summary>
     private async Task<bool> ReadBodyAsync()
     {
-        if (_head.ContentLength > _services.Limits.BodyBytesMax)
+        HttpLimits limits = _services.Limits;
+        if (_services.ConformanceLimits is { } conformanceLimits && ConformanceEndpoint.IsPath(_head.Path))
+        {
+            limits = conformanceLimits;
+            _counted = new CountedContent();
+        }
+
+        if (_head.ContentLength > limits.BodyBytesMax)
         {
             await RefuseAsync(new ProtocolError(413, "The content is too large."));
             return false;
         }
 
         SetDeadline(_services.BodyTimeoutMs);
-        var body = new RequestBody(_head, _services.Limits);
+        var body = new RequestBody(_head, limits);
+        IBufferWriter<byte> content = _counted is null ? _body : _counted;
         bool mayContinue = _head.ExpectContinue;
         while (true)
         {
@@ -273,7 +283,7 @@ internal sealed class HttpConnection : IDisposable
 
             mayContinue = false;
             ReadOnlySequence<byte> buffer = read.Buffer;
-            BodyStatus status = body.TryRead(ref buffer, _body, out ProtocolError error);
+            BodyStatus status = body.TryRead(ref buffer, content, out ProtocolError error);
             _input.AdvanceTo(buffer.Start, status == BodyStatus.NeedMore ? buffer.End : buffer.Start);
             if (status == BodyStatus.Complete)
             {
@@ -301,7 +311,7 @@ internal sealed class HttpConnection : IDisposable
 
     private async ValueTask AnswerAsync(bool keepAlive)
     {
-        _call.Begin(_head, _body.WrittenMemory, Peer, _context.ConnectionClosed);
+        _call.Begin(_head, _body.WrittenMemory, _counted?.Count ?? _body.WrittenCount, Peer, _context.ConnectionClosed);
         Response response = await _services.Application.Router.AnswerAsync(_call);
         Write(response, keepAlive);
     }

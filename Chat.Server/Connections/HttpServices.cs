@@ -11,6 +11,9 @@ internal sealed class HttpServices
 
     public required HttpLimits Limits { get; init; }
 
+    /// <summary>The same where content is counted and not kept; null where there are no conformance endpoints.</summary>
+    public required HttpLimits? ConformanceLimits { get; init; }
+
     public required int HeadTimeoutMs { get; init; }
 
     public required int BodyTimeoutMs { get; init; }

@@ -28,7 +28,8 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
 {
     private static ReadOnlySpan<byte> Prefix => "/ws"u8;
 
-    private static ReadOnlySpan<byte> EchoPath => "/conformance/echo"u8;
+    /// <summary>The echo for test suites; only with the setting CONFORMANCE.</summary>
+    public static ReadOnlySpan<byte> EchoPath => "/conformance/echo"u8;
 
     /// <summary>
     /// Exactly one of the two is not null. The head stays untouched and may be read again afterwards. The token is looked

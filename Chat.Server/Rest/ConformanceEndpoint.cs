@@ -10,6 +10,12 @@ namespace Chat.Server.Rest;
 /// </summary>
 internal static class ConformanceEndpoint
 {
+    /// <summary>
+    /// Content is counted and not kept, so it may be as long as the longest message of <c>/conformance/echo</c>; beyond, as everywhere,
+    /// the length alone is refused, instead of waiting for what a malformed one promises.
+    /// </summary>
+    public const int BodyBytesMax = 16 * 1024 * 1024;
+
     public static bool IsPath(ReadOnlySpan<byte> path) => path.StartsWith("/conformance/http/"u8);
 
     public static Response Answer(RestCall call)
@@ -20,7 +26,7 @@ internal static class ConformanceEndpoint
             json.WriteStartObject();
             json.WriteString("method"u8, Encoding.Latin1.GetString(call.Head.MethodName));
             json.WriteString("target"u8, Encoding.Latin1.GetString(call.Head.Target));
-            json.WriteNumber("body_bytes"u8, call.Content.Length);
+            json.WriteNumber("body_bytes"u8, call.ContentBytes);
             json.WriteEndObject();
         }
 

@@ -11,6 +11,9 @@ internal sealed class RestCall
 
     public ReadOnlyMemory<byte> Content { get; private set; }
 
+    /// <summary>What the client sent as content; more than <see cref="Content"/> where that is only counted.</summary>
+    public long ContentBytes { get; private set; }
+
     /// <summary>Who has connected: the client, or a proxy.</summary>
     public IPAddress Peer { get; private set; } = IPAddress.None;
 
@@ -23,11 +26,12 @@ internal sealed class RestCall
     /// <summary>Who calls; null on routes that ask for no token.</summary>
     public TokenIdentity? Caller { get; set; }
 
-    public void Begin(RequestHead head, ReadOnlyMemory<byte> content, IPAddress peer, CancellationToken aborted)
+    public void Begin(RequestHead head, ReadOnlyMemory<byte> content, long contentBytes, IPAddress peer, CancellationToken aborted)
     {
         Peer = peer;
         Head = head;
         Content = content;
+        ContentBytes = contentBytes;
         Aborted = aborted;
         Id = 0;
         Caller = null;

@@ -75,6 +75,7 @@ public class RequestParserTests
     [InlineData("www.example.com")]
     [InlineData("127.0.0.1:3000")]
     [InlineData("a:")]
+    [InlineData("a:65535")]
     [InlineData("[::1]")]
     [InlineData("[fe80::1:2.3.4.5]:80")]
     [InlineData("a_b~c%41!$&'()*+;=")]

@@ -112,7 +112,7 @@ public class RequestRefusalTests
 
     public static TheoryData<string> BadHosts => new()
     {
-        "a b", "a/b", "a@b", "a:b", "a:80:80", "a:8\u00E9", "[::1", "[]", "[::1]a", "[g]", "::1", "a#", "a\\b", "\u00E9.example", "a?b", "a,b",
+        "a b", "a/b", "a@b", "a:b", "a:80:80", "a:65536", "a:18446744073709551696", "a:+80", "a:8\u00E9", "[::1", "[]", "[::1]a", "[g]", "::1", "a#", "a\\b", "\u00E9.example", "a?b", "a,b",
     };
 
     [Theory]

@@ -37,6 +37,7 @@ public class HandshakeTests
     [InlineData("Sec-WebSocket-Protocol: bearer.x", false, "x")]
     [InlineData("Sec-WebSocket-Protocol: Chat.v1, bearer", false, "")]
     [InlineData("Sec-WebSocket-Protocol: bearer.", false, "")]
+    [InlineData("Sec-WebSocket-Protocol: , chat.v1,", true, "")]
     public void Subprotocol_is_confirmed_and_the_token_is_not(string line, bool offersChatV1, string token)
     {
         using RequestHead head = Parse(RfcExample.Replace("Sec-WebSocket-Protocol: chat, superchat", line, StringComparison.Ordinal));
@@ -86,6 +87,12 @@ public class HandshakeTests
     [InlineData("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZ_==", nameof(Handshake.KeyMalformed))]
     [InlineData("dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", nameof(Handshake.KeyMalformed))]
     [InlineData("chat, superchat", "bearer.a, bearer.b", nameof(Handshake.BearerTokenRepeated))]
+    [InlineData("chat, superchat", "chat super", nameof(Handshake.SubprotocolMalformed))]
+    [InlineData("chat, superchat", "chat, super/chat", nameof(Handshake.SubprotocolMalformed))]
+    [InlineData("chat, superchat", "\"chat\"", nameof(Handshake.SubprotocolMalformed))]
+    [InlineData("chat, superchat", "bearer.a=b;c", nameof(Handshake.SubprotocolMalformed))]
+    [InlineData("chat, superchat", "", nameof(Handshake.SubprotocolMalformed))]
+    [InlineData("chat, superchat", " , ,", nameof(Handshake.SubprotocolMalformed))]
     public void Handshake_is_refused(string part, string replacement, string expected)
     {
         using RequestHead head = Parse(RfcExample.Replace(part, replacement, StringComparison.Ordinal));
@@ -115,7 +122,10 @@ public class HandshakeTests
     [InlineData("GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", false)]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", true)]
     [InlineData("POST / HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n\r\n", true)]
-    public void Upgrade_field_tells_an_attempt_from_a_plain_request(string text, bool expected)
+    [InlineData("GET / HTTP/1.1\r\nHost: a\r\nUpgade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n", true)]
+    [InlineData("GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Version: 8\r\n\r\n", true)]
+    [InlineData("GET / HTTP/1.0\r\nSec-WebSocket-Version: 13\r\n\r\n", false)]
+    public void An_attempt_is_told_from_a_plain_request(string text, bool expected)
     {
         using RequestHead head = Parse(text);
         Assert.Equal(expected, Handshake.IsUpgrade(head));
