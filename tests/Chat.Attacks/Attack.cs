@@ -1,0 +1,84 @@
+namespace Chat.Attacks;
+
+/// <summary>One way to wear a server down: so many attackers, each of which visits the server over and over.</summary>
+/// <param name="Name">As on the command line and in the report.</param>
+/// <param name="Attackers">How many at a time.</param>
+/// <param name="VisitAsync">One visit: from a connection, or a burst of them, to its end. Says by <see cref="Attacker.Expect"/> what must hold.</param>
+internal sealed record Attack(string Name, int Attackers, Func<Attacker, Task> VisitAsync)
+{
+    /// <summary>Between two visits of an attacker: none for a flood.</summary>
+    public int PauseMs { get; init; }
+
+    public static IReadOnlyList<Attack> All { get; } = [.. SlowAttacks.All, .. HttpAttacks.All, .. ConnectionAttacks.All, .. FrameAttacks.All];
+
+    /// <summary>Attacks until cancelled; returns what happened.</summary>
+    public async Task<Tally> InflictAsync(AttackTarget target, CancellationToken stop)
+    {
+        var tally = new Tally(Name);
+        await Task.WhenAll(Enumerable.Range(0, Attackers).Select(number => Task.Run(() => AttackAsync(new Attacker(target, tally, number, stop)))));
+        return tally;
+    }
+
+    private async Task AttackAsync(Attacker attacker)
+    {
+        while (!attacker.Stop.IsCancellationRequested)
+        {
+            try
+            {
+                await VisitAsync(attacker);
+                attacker.Tally.Visited();
+                await Task.Delay(PauseMs, attacker.Stop);
+            }
+            catch (OperationCanceledException) when (attacker.Stop.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// <summary>What came of one attack. Any thread.</summary>
+internal sealed class Tally(string name)
+{
+    private const int ViolationsMax = 5;
+
+    private readonly Lock _lock = new();
+    private readonly List<string> _violations = [];
+    private long _visits;
+    private long _refused;
+
+    public string Name => name;
+
+    /// <summary>Visits that went to their end.</summary>
+    public long Visits => Volatile.Read(ref _visits);
+
+    /// <summary>Connections that the server would not have.</summary>
+    public long Refused => Volatile.Read(ref _refused);
+
+    /// <summary>What should not have happened; the first few.</summary>
+    public IReadOnlyList<string> Violations
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _violations];
+            }
+        }
+    }
+
+    public void Visited() => Interlocked.Increment(ref _visits);
+
+    public void WasRefused() => Interlocked.Increment(ref _refused);
+
+    public void Violated(string what)
+    {
+        lock (_lock)
+        {
+            if (_violations.Count < ViolationsMax)
+            {
+                _violations.Add($"{name}: {what}");
+            }
+        }
+    }
+}

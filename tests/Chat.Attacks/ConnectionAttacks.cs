@@ -1,0 +1,72 @@
+namespace Chat.Attacks;
+
+/// <summary>To use up connections, and to come and go.</summary>
+internal static class ConnectionAttacks
+{
+    /// <summary>At once, from one address.</summary>
+    private const int Burst = 300;
+
+    private static readonly byte[] BadHandshake = Requests.Handshake("/ws/1", "no.such.token");
+
+    public static IReadOnlyList<Attack> All { get; } =
+    [
+        new("handshakes", 8, HandshakeAsync),
+        new("connections", 4, CrowdAsync),
+        new("resets", 8, ResetAsync),
+    ];
+
+    private static async Task HandshakeAsync(Attacker attacker)
+    {
+        if (attacker.Random.Next(2) == 0)
+        {
+            (await attacker.EnterAsync(attacker.Target.Room))?.Reset();
+            return;
+        }
+
+        using RawSocket socket = await attacker.ConnectAsync();
+        await socket.TrySendAsync(BadHandshake);
+        int status = await socket.ReadStatusAsync();
+        attacker.Expect(status is 0 or 401 or 429 or 503, $"a handshake with a bad token was answered with {status}");
+    }
+
+    /// <summary>More connections than one address may have; those that the server keeps say nothing.</summary>
+    private static async Task CrowdAsync(Attacker attacker)
+    {
+        var sockets = new List<RawSocket>();
+        try
+        {
+            int address = attacker.Random.Next(200, 250);
+            for (int i = 0; i < Burst; i++)
+            {
+                sockets.Add(await attacker.ConnectAsync(address, 0));
+            }
+
+            await Task.Delay(1000, attacker.Stop);
+            for (int i = 0; i < sockets.Count(static socket => socket.HasAnswer); i++)
+            {
+                attacker.Tally.WasRefused();
+            }
+        }
+        finally
+        {
+            sockets.ForEach(static socket => socket.Dispose());
+        }
+    }
+
+    /// <summary>Vanishes anywhere in a conversation.</summary>
+    private static async Task ResetAsync(Attacker attacker)
+    {
+        byte[] handshake = Requests.Handshake($"/ws/{attacker.Target.Room}", attacker.Token);
+        byte[] login = Requests.Post("/auth/login", """{"email":"nobody@example.com","password":"wrong password"}""");
+        byte[] message = Requests.Text("""{"content":"last words"}""");
+        byte[] whole = [.. attacker.Random.Next(3) switch { 0 => login, _ => handshake }, .. message, .. message];
+        using RawSocket socket = await attacker.ConnectAsync();
+        await socket.TrySendAsync(whole.AsMemory(0, attacker.Random.Next(whole.Length + 1)));
+        if (attacker.Random.Next(2) == 0)
+        {
+            await Task.Delay(attacker.Random.Next(20), attacker.Stop);
+        }
+
+        socket.Reset();
+    }
+}
