@@ -36,6 +36,13 @@ internal struct ConnectionRate
             Take(ref _commands, 1, limits.Connection.CommandsPerS, limits.BurstMs), Take(ref _bytes, bytes, limits.Connection.BytesPerS, limits.BurstMs));
     }
 
+    /// <summary>The same for the pieces of a message that is not whole yet: what they take on the wire, headers included.</summary>
+    public int TakeBytes(RateLimits limits, int bytes, long nowMs)
+    {
+        GiveBack(limits, nowMs);
+        return Take(ref _bytes, bytes, limits.Connection.BytesPerS, limits.BurstMs);
+    }
+
     /// <summary>The user's buckets refused what this connection's had let through: it costs as much as a refusal here.</summary>
     public void Charge(RateLimits limits, bool isMessage, int bytes)
     {

@@ -28,6 +28,9 @@ internal sealed class EchoSession : WebSocketSession
         _deflate = deflate;
     }
 
+    /// <summary>Suites send as fast and as much as they like.</summary>
+    protected override RateLimits? Rates => null;
+
     protected override int PongBacklogBytesMax => EchoBacklogBytesMax;
 
     public override void Stop()
@@ -51,7 +54,7 @@ internal sealed class EchoSession : WebSocketSession
         // No welcome: the first word is the client's.
     }
 
-    protected override void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload)
+    protected override void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload, int bytes)
     {
         byte[] frame = ArrayPool<byte>.Shared.Rent(FrameWriter.HeaderBytesMax + Deflater.BytesMax(payload.Length));
         int length = WriteFrame(frame, opcode, payload);

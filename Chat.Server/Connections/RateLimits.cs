@@ -63,6 +63,9 @@ internal sealed class RateLimits(Rate connection, Rate user, int burstMs, TimePr
             : Math.Max(Take(ref rate.Commands, 1, User.CommandsPerS, nowMs), Take(ref rate.Bytes, bytes, User.BytesPerS, nowMs));
     }
 
+    /// <summary>The same for the pieces of a message that is not whole yet.</summary>
+    public int TakeBytes(long userId, int bytes, long nowMs) => Find(userId) is { } rate ? Take(ref rate.Bytes, bytes, User.BytesPerS, nowMs) : 0;
+
     /// <summary>Forgets the users whose buckets are full again. Any thread, now and then.</summary>
     public void Sweep(long nowMs)
     {

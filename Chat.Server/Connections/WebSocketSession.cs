@@ -35,6 +35,9 @@ internal class WebSocketSession : Publisher
     private ConnectionRate _rate;
     private bool _inputEnded;
 
+    /// <summary>Of the message that is not whole yet: counted already.</summary>
+    private int _pieceBytes;
+
     private ConcurrentDictionary<long, Membership>? _memberships;
     private Membership? _first;
     private State _state;
@@ -307,14 +310,18 @@ internal class WebSocketSession : Publisher
         }
     }
 
+    /// <summary>What it may send; null for anything.</summary>
+    protected virtual RateLimits? Rates => _services.Rates;
+
     /// <summary>A whole message has come. Input side.</summary>
     /// <param name="opcode">Text, and then valid UTF-8, or binary.</param>
     /// <param name="payload">Valid during the call.</param>
-    protected virtual void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload)
+    /// <param name="bytes">What it costs of the rate of bytes: what it took on the wire, or, compressed, what it is.</param>
+    protected virtual void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload, int bytes)
     {
         if (opcode == Opcode.Text)
         {
-            ReceiveCommand(payload);
+            ReceiveCommand(payload, bytes);
         }
         else
         {
@@ -333,10 +340,13 @@ internal class WebSocketSession : Publisher
             switch (status)
             {
                 case ReadStatus.NeedMore:
+                    ReceivePieces(consumed);
                     return taken;
                 case ReadStatus.Text:
                 case ReadStatus.Binary:
-                    ReceiveMessage(status == ReadStatus.Text ? Opcode.Text : Opcode.Binary, payload);
+                    int bytes = Math.Max(consumed, payload.Length - _pieceBytes);
+                    _pieceBytes = 0;
+                    ReceiveMessage(status == ReadStatus.Text ? Opcode.Text : Opcode.Binary, payload, bytes);
                     payloadBytesLeft -= payload.Length;
                     if (_inputEnded || payloadBytesLeft <= 0)
                     {
@@ -345,7 +355,7 @@ internal class WebSocketSession : Publisher
 
                     break;
                 case ReadStatus.Ping:
-                    ReceivePing(payload);
+                    ReceivePing(payload, consumed);
                     if (_inputEnded)
                     {
                         return taken;
@@ -353,7 +363,13 @@ internal class WebSocketSession : Publisher
 
                     break;
                 case ReadStatus.Pong:
-                    break; // Anything heard counts as a sign of life.
+                    ReceivePong(consumed); // Anything heard counts as a sign of life.
+                    if (_inputEnded)
+                    {
+                        return taken;
+                    }
+
+                    break;
                 case ReadStatus.Close:
                     ReceiveClose(payload);
                     return taken;
@@ -364,12 +380,12 @@ internal class WebSocketSession : Publisher
         }
     }
 
-    private void ReceiveCommand(ReadOnlySpan<byte> json)
+    private void ReceiveCommand(ReadOnlySpan<byte> json, int bytes)
     {
         byte[] scratch = ReceiveScratch.Strings(json.Length);
         bool isSound = CommandParser.TryParse(json, scratch, out Command command, out CommandError error, Shard.Limits.ContentCharsMax);
-        if (_services.Rates is { } rates
-            && Take(rates, isSound && command.Type == CommandType.Message, json.Length) is > 0 and int retryAfterMs)
+        if (Rates is { } rates
+            && Take(rates, isSound && command.Type == CommandType.Message, bytes) is > 0 and int retryAfterMs)
         {
             RefuseAsTooFast(rates, isSound ? command.Nonce : error.Nonce, isSound ? command.RoomId : error.RoomId, retryAfterMs);
             return;
@@ -482,22 +498,51 @@ internal class WebSocketSession : Publisher
         }
     }
 
-    private void ReceivePing(ReadOnlySpan<byte> payload)
+    private void ReceivePing(ReadOnlySpan<byte> payload, int bytes)
     {
-        if (_services.Rates is { } rates && Take(rates, isMessage: false, payload.Length) > 0)
+        if (Rates is { } rates && Take(rates, isMessage: false, bytes) > 0)
         {
-            _services.Metrics.RateLimited.Add();
-            if (_rate.IsExhausted(rates))
-            {
-                EndInput(CloseCode.RateLimited, "rate limited");
-            }
-
+            EndIfExhausted(rates);
             return; // Without a pong: a later ping's covers this one (section 5.5.3).
         }
 
         byte[] pong = new byte[FrameWriter.HeaderBytes(payload.Length) + payload.Length];
         FrameWriter.WriteFrame(pong, Opcode.Pong, payload);
         Shard.Post(static (target, argument) => ((WebSocketSession)target).SendControl((byte[])argument!), this, pong);
+    }
+
+    /// <summary>Nothing is owed for a pong, so nothing is refused; but a flood of them is one like any other.</summary>
+    private void ReceivePong(int bytes)
+    {
+        if (Rates is { } rates && Take(rates, isMessage: false, bytes) > 0)
+        {
+            EndIfExhausted(rates);
+        }
+    }
+
+    /// <summary>
+    /// Pieces of a message that is not whole yet. They are counted as they come: a message in empty fragments need never end, and
+    /// one of one-byte fragments takes seven times its length. What is counted here is not counted again with the whole.
+    /// </summary>
+    private void ReceivePieces(int bytes)
+    {
+        if (bytes > 0 && Rates is { } rates)
+        {
+            _pieceBytes = (int)Math.Min(int.MaxValue, (long)_pieceBytes + bytes); // Without a limit for bytes they may be any number.
+            if (_rate.TakeBytes(rates, bytes, _heardMs) > 0 || rates.TakeBytes(Sender.UserId, bytes, _heardMs) > 0)
+            {
+                EndIfExhausted(rates);
+            }
+        }
+    }
+
+    private void EndIfExhausted(RateLimits rates)
+    {
+        _services.Metrics.RateLimited.Add();
+        if (_rate.IsExhausted(rates))
+        {
+            EndInput(CloseCode.RateLimited, "rate limited");
+        }
     }
 
     private void ReceiveClose(ReadOnlySpan<byte> payload)

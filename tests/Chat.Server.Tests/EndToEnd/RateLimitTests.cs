@@ -95,6 +95,32 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
         Assert.Equal(4101, await closed);
     }
 
+    [Theory]
+    [InlineData(0x80 | RawClient.Pong, 2_000)]
+    [InlineData(RawClient.Continuation, 2_000_000)] // Of a message that never ends.
+    public async Task Frames_that_ask_for_nothing_are_counted_as_well(int first, int count)
+    {
+        User user = await _server.RegisterAsync();
+        using RawClient client = await _server.UpgradeRawAsync($"/ws/1?token={user.Token}");
+        byte[] frame = RawClient.Frame(first, []);
+        byte[] frames = [.. Enumerable.Repeat(frame, 1000).SelectMany(static bytes => bytes)];
+        Task<(int Code, string Reason)> close = client.ReadCloseAsync();
+        await client.SendAsync(RawClient.Frame(RawClient.Text, "{"u8));
+        try
+        {
+            for (int sent = 0; sent < count && !close.IsCompleted; sent += 1000)
+            {
+                await client.SendAsync(frames);
+            }
+        }
+        catch (Xunit.Sdk.XunitException exception) when (exception.InnerException is System.Net.Sockets.SocketException)
+        {
+            // Closed meanwhile.
+        }
+
+        Assert.Equal(4101, (await close).Code);
+    }
+
     private Task<Answer> SayAsync(User user, long room) => _server.PostAsync($"/rooms/{room}/messages", """{"content":"x"}""", user.Token);
 
     public sealed class Fixture() : ServerFixture(ServerLaunch.Sqlite
