@@ -6,8 +6,11 @@ namespace Chat.Attacks;
 /// <param name="VisitAsync">One visit: from a connection, or a burst of them, to its end. Says by <see cref="Attacker.Expect"/> what must hold.</param>
 internal sealed record Attack(string Name, int Attackers, Func<Attacker, Task> VisitAsync)
 {
-    /// <summary>Between two visits of an attacker: none for a flood.</summary>
-    public int PauseMs { get; init; }
+    /// <summary>
+    /// Between two visits of an attacker: a round trip of the internet. Without it they would ask how many handshakes a second two
+    /// cores can do that the attackers share, which is another question.
+    /// </summary>
+    private const int PauseMs = 50;
 
     public static IReadOnlyList<Attack> All { get; } = [.. SlowAttacks.All, .. HttpAttacks.All, .. ConnectionAttacks.All, .. FrameAttacks.All];
 

@@ -77,10 +77,13 @@ internal sealed class Attacker(AttackTarget target, Tally tally, int number, Can
         }
 
         socket.Dispose();
-        Expect(status is 0 or 429 or 503, $"a handshake was answered with {status}");
+        Expect(IsRefusal(status), $"a handshake was answered with {status}");
         tally.WasRefused();
         return null;
     }
+
+    /// <summary>No answer at all, too late, too many: what anybody may be told under attack.</summary>
+    public static bool IsRefusal(int status) => status is 0 or 408 or 429 or 503;
 
     public void Expect(bool holds, string otherwise)
     {

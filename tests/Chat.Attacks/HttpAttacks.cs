@@ -41,8 +41,8 @@ internal static class HttpAttacks
         using RawSocket socket = await attacker.ConnectAsync();
         await socket.TrySendAsync(Requests.Post(path, json));
         int status = await socket.ReadStatusAsync();
-        attacker.Expect(status is 0 or 201 or 401 or 429 or 503, $"{path} was answered with {status}");
-        if (status is 0 or 429 or 503)
+        attacker.Expect(status is 201 or 401 || Attacker.IsRefusal(status), $"{path} was answered with {status}");
+        if (Attacker.IsRefusal(status))
         {
             attacker.Tally.WasRefused();
         }
