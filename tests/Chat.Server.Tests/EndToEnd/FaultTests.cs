@@ -136,7 +136,7 @@ public sealed class FaultsOnSqlite() : FaultTests(ServerLaunch.Sqlite)
         await load.ProgressAsync();
         FileQuota.Set(server.Process.Id, 0);
         await server.ReadyBecomesAsync(false);
-        Assert.Contains("cannot commit and keeps trying", server.Process.Output, StringComparison.Ordinal);
+        await server.Process.SaysAsync("cannot commit and keeps trying");
         FileQuota.Lift(server.Process.Id);
         await server.ReadyBecomesAsync(true);
         await load.ProgressAsync();

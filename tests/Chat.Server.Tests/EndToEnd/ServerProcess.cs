@@ -98,6 +98,15 @@ public sealed partial class ServerProcess : IAsyncDisposable
             : throw new InvalidOperationException($"The server ended before it listened:\n{Output}");
     }
 
+    /// <summary>Waits for a text in what it writes: that comes after what it tells over the network meanwhile.</summary>
+    public async Task SaysAsync(string text)
+    {
+        for (long startedAt = Environment.TickCount64; !Output.Contains(text, StringComparison.Ordinal); await Task.Delay(20))
+        {
+            Assert.True(Environment.TickCount64 - startedAt < Deadline.ForAnswer.TotalMilliseconds, $"It does not say '{text}':\n{Output}");
+        }
+    }
+
     /// <summary>Asks the server to stop: SIGTERM.</summary>
     public void Terminate() => Assert.Equal(0, Kill(_process.Id, SigTerm));
 

@@ -113,7 +113,7 @@ public sealed class DescriptorTests
 
         // The last one came when nothing was left: it is closed, and does not wait in the backlog.
         Assert.Equal(0, await ReceiveAsync(crowd[^1]));
-        Assert.Contains("Out of file descriptors", server.Process.Output, StringComparison.Ordinal);
+        await server.Process.SaysAsync("Out of file descriptors");
         await member.SayAsync("still here");
         await member.NextMessagesAsync(1, 1);
 
