@@ -9,7 +9,7 @@ public enum InflateStatus : byte
     /// <summary>A whole message.</summary>
     Done,
 
-    /// <summary>Not DEFLATE (RFC 1951), or it refers back to what was never sent.</summary>
+    /// <summary>Not DEFLATE (RFC 1951), or it refers back to what was never sent, or it ends inside a block.</summary>
     Malformed,
 
     /// <summary>The message grows over the limit. No more of it was inflated.</summary>
@@ -56,6 +56,9 @@ public sealed unsafe class Inflater : IDisposable
     // The tail that the sender took off (section 7.2.1). Static data: it does not move.
     private static ReadOnlySpan<byte> Tail => [0, 0, 0xFF, 0xFF];
 
+    // A block that says it is the last and holds nothing (RFC 1951 section 3.2.6): what may follow where a block may begin.
+    private static ReadOnlySpan<byte> LastBlock => [3, 0];
+
     /// <summary>Inflates one message.</summary>
     /// <param name="compressed">The payloads of its frames together, unmasked.</param>
     /// <param name="scratch">Where the message goes if it fits; not overlapping <paramref name="compressed"/>.</param>
@@ -72,11 +75,23 @@ public sealed unsafe class Inflater : IDisposable
         ObjectDisposedException.ThrowIf(_stream == null, this);
         rented = null;
         length = 0;
+        if (compressed.IsEmpty)
+        {
+            return InflateStatus.Done; // Section 7.2.3.6 has a byte for an empty message. Without it nothing is in doubt either.
+        }
+
         Restart(history, default);
         InflateStatus status = Run(compressed, scratch, bytesMax, history, ref rented, ref length, out bool hasEnded);
         if (status == InflateStatus.Done && !hasEnded)
         {
-            status = Run(Tail, scratch, bytesMax, history, ref rented, ref length, out _);
+            // A sender that left the tail on means what it says: nothing else ends in these bytes.
+            status = compressed.EndsWith(Tail)
+                ? status
+                : Run(Tail, scratch, bytesMax, history, ref rented, ref length, out hasEnded);
+            if (status == InflateStatus.Done && !hasEnded && !IsBetweenBlocks())
+            {
+                status = InflateStatus.Malformed;
+            }
         }
 
         if (status == InflateStatus.Done)
@@ -141,6 +156,17 @@ public sealed unsafe class Inflater : IDisposable
                     return InflateStatus.Malformed;
             }
         }
+    }
+
+    /// <summary>
+    /// Whether the input so far ends where a block may begin. zlib asks for more in either case, so it is given a last block, and the
+    /// stream is of no use afterwards. A message cut off inside a block would come out with the tail's bytes as its own.
+    /// </summary>
+    private bool IsBetweenBlocks()
+    {
+        ReadOnlySpan<byte> last = LastBlock;
+        Span<byte> probe = stackalloc byte[1];
+        return Step(ref last, probe, out int written) == NativeDeflate.StreamEnd && written == 0 && last.IsEmpty;
     }
 
     private int Step(ref ReadOnlySpan<byte> input, scoped Span<byte> output, out int written)

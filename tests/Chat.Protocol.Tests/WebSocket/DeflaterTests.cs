@@ -17,7 +17,7 @@ public class DeflaterTests
         byte[] message = [.. Enumerable.Range(0, 60).SelectMany(i => (byte[])[.. piece, .. Noise(i * 37, i)])];
         using var deflater = new Deflater(windowBits);
 
-        (byte[] inflated, int distanceMax) = SlowInflate.Message(Compress(deflater, message, keepContext: false));
+        (byte[] inflated, int distanceMax) = SlowInflate.Inflate(Compress(deflater, message, keepContext: false));
 
         Assert.Equal(message, inflated);
         Assert.InRange(distanceMax, 1, 1 << windowBits);
@@ -35,7 +35,7 @@ public class DeflaterTests
             byte[] again = Compress(deflater, message, keepContext: false);
 
             Assert.Equal(first, again);
-            Assert.Equal(message, SlowInflate.Message(again).Message);
+            Assert.Equal(message, SlowInflate.Inflate(again).Message);
         }
     }
 
@@ -49,7 +49,7 @@ public class DeflaterTests
         byte[] again = Compress(deflater, message, keepContext: true);
 
         Assert.InRange(again.Length, 1, 30);
-        Assert.Equal(message, SlowInflate.Message(again, history: message).Message);
+        Assert.Equal(message, SlowInflate.Inflate(again, history: message).Message);
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public class DeflaterTests
     {
         using var deflater = new Deflater(15);
         Assert.Equal([0], Compress(deflater, [], keepContext: true)); // RFC 7692 section 7.2.3.6
-        Assert.Equal("after", Encoding.UTF8.GetString(SlowInflate.Message(Compress(deflater, "after"u8, keepContext: true)).Message));
+        Assert.Equal("after", Encoding.UTF8.GetString(SlowInflate.Inflate(Compress(deflater, "after"u8, keepContext: true)).Message));
     }
 
     [Fact]
@@ -73,7 +73,7 @@ public class DeflaterTests
                     foreach (byte[] message in messages)
                     {
                         byte[] compressed = Compress(deflater, message, keepContext);
-                        (byte[] slow, int distanceMax) = SlowInflate.Message(compressed, before);
+                        (byte[] slow, int distanceMax) = SlowInflate.Inflate(compressed, before);
                         Assert.Equal(message, slow);
                         Assert.InRange(distanceMax, 0, 1 << bits);
                         Assert.Equal(message, InflaterTests.Inflate(Inflater.OfThread, compressed, history: history));

@@ -17,6 +17,7 @@ public class InflaterTests
     [InlineData("f2 48 05 00 00 00 ff ff ca c9 c9 07 00", "Hello")] // 7.2.3.5: two blocks
     [InlineData("00", "")] // 7.2.3.6
     [InlineData("", "")]
+    [InlineData("f2 48 cd c9 c9 07 00 00 00 ff ff", "Hello")] // The tail was left on.
     public void Rfc7692_section_7_2_3_examples(string hex, string text) =>
         Assert.Equal(text, Encoding.UTF8.GetString(Inflate(Inflater.OfThread, Hex(hex))));
 
@@ -52,6 +53,16 @@ public class InflaterTests
     [InlineData("00 05 00 fa fe 48 65 6c 6c 6f 00")] // Stored length and its complement disagree.
     [InlineData("ff ff ff ff ff ff")]
     public void What_is_not_deflate_is_malformed(string hex) => Assert.Equal(InflateStatus.Malformed, Status(Hex(hex), 1000, null));
+
+    [Theory]
+    [InlineData("f2 48 cd c9 c9 07")] // The example of 7.2.3.1 without its last byte.
+    [InlineData("f2 48 cd")]
+    [InlineData("f3 48 cd")]
+    [InlineData("00 06 00 f9 ff 48")] // A stored block of 6 bytes, of which the tail would give 4.
+    [InlineData("00 05 00")]
+    [InlineData("04")] // The codes of a block are missing.
+    public void Message_that_ends_inside_a_block_is_malformed(string hex) =>
+        Assert.Equal(InflateStatus.Malformed, Status(Hex(hex), 1000, null));
 
     [Theory]
     [InlineData(1)]

@@ -18,20 +18,31 @@ internal sealed class SlowInflate(byte[] input, byte[] history)
     /// <summary>The farthest reference.</summary>
     public int DistanceMax { get; private set; }
 
+    /// <summary>Whether a block said that it is the last one; and whether the last one did.</summary>
+    public bool HasFinalBlock { get; private set; }
+
+    /// <inheritdoc cref="HasFinalBlock"/>
+    public bool EndsWithFinalBlock { get; private set; }
+
+    /// <summary>What came out.</summary>
+    public byte[] Message => _output[history.Length..].ToArray();
+
     /// <summary>Inflates one message of RFC 7692, whose tail has been taken off, after what came before it.</summary>
-    public static (byte[] Message, int DistanceMax) Message(ReadOnlySpan<byte> compressed, byte[]? history = null)
+    public static (byte[] Message, int DistanceMax) Inflate(ReadOnlySpan<byte> compressed, byte[]? history = null)
     {
-        history ??= [];
-        var inflate = new SlowInflate([.. compressed, 0, 0, 0xFF, 0xFF], history);
+        var inflate = new SlowInflate([.. compressed, 0, 0, 0xFF, 0xFF], history ?? []);
         inflate.Run();
-        return (inflate._output[history.Length..].ToArray(), inflate.DistanceMax);
+        return (inflate.Message, inflate.DistanceMax);
     }
 
-    private void Run()
+    /// <summary>Inflates. Throws one exception or another for what is no DEFLATE: its tables and its input are read without a look at their ends.</summary>
+    public void Run()
     {
         while (_bit < (input.Length * 8) - 7) // Padding after a BFINAL block is less than a byte.
         {
             bool isLast = Bits(1) == 1;
+            HasFinalBlock |= isLast;
+            EndsWithFinalBlock = isLast;
             switch (Bits(2))
             {
                 case 0:
