@@ -11,7 +11,7 @@ public class MaskingBenchmarks
     private byte[] _source = [];
     private byte[] _destination = [];
 
-    [Params(16, 128, 1024, 65_536)]
+    [Params(16, 128, 1024, 4096, 65_536)]
     public int Bytes { get; set; }
 
     [GlobalSetup]

@@ -166,7 +166,7 @@ public sealed class RequestParser
     private ParseStatus FindLineEnd(ReadOnlySpan<byte> bytes)
     {
         ReadOnlySpan<byte> unseen = bytes[_scanned..];
-        int stop = unseen.IndexOfAny(CharacterSets.Control);
+        int stop = CharacterSets.IndexOfControl(unseen);
         int passed = stop < 0 ? unseen.Length : stop;
         _scanned += passed;
         BytesScanned += stop < 0 ? passed : passed + 1;

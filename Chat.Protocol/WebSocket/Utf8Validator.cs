@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Unicode;
 
 namespace Chat.Protocol.WebSocket;
@@ -21,7 +22,12 @@ public struct Utf8Validator
     /// <summary>
     /// Takes the next bytes of the text. After false, the text is lost: use a new validator.
     /// </summary>
-    public bool Push(ReadOnlySpan<byte> input)
+    public bool Push(ReadOnlySpan<byte> input) =>
+        // Nothing is left over from before, and an ASCII byte at the end leaves nothing over: the runtime's check is all there is to do.
+        _missing == 0 && !input.IsEmpty && input[^1] < 0x80 ? Utf8.IsValid(input) : PushCut(input);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool PushCut(ReadOnlySpan<byte> input)
     {
         int finished = 0;
         while (_missing != 0)
