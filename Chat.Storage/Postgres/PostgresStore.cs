@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Npgsql;
 
 namespace Chat.Storage.Postgres;
@@ -16,6 +17,12 @@ public sealed class PostgresStore : IChatStore
     /// </summary>
     private const int SessionLockTimeoutMs = 2_000;
 
+    /// <summary>
+    /// Connections for accounts, rooms and history, unless the connection string has a <c>Maximum Pool Size</c> of its own. Each answers in a
+    /// millisecond or two, so a few keep thousands of readers going.
+    /// </summary>
+    public const int PoolSizeMax = 16;
+
     private readonly TimeProvider _time;
     private readonly NpgsqlDataSource _pool;
     private readonly NpgsqlDataSource _unpooled;
@@ -29,10 +36,16 @@ public sealed class PostgresStore : IChatStore
     {
         _time = time ?? TimeProvider.System;
         var builder = new NpgsqlConnectionStringBuilder(connectionString);
-        if (!builder.ContainsKey("Timeout"))
+        // Which keys it names; Npgsql's own builder "contains" every key that it knows.
+        var given = new DbConnectionStringBuilder { ConnectionString = builder.ConnectionString };
+        if (!given.ContainsKey("Timeout"))
             builder.Timeout = 5;
-        if (!builder.ContainsKey("Command Timeout"))
+        if (!given.ContainsKey("Command Timeout"))
             builder.CommandTimeout = 10;
+        // Npgsql's 100 are all that a PostgreSQL with its defaults has: after a crash the reads of clients that came back took them, and kept
+        // them idle for five minutes, in which the message log was refused a connection to commit on.
+        if (!given.ContainsKey("Maximum Pool Size"))
+            builder.MaxPoolSize = Math.Max(PoolSizeMax, builder.MinPoolSize);
         builder.ApplicationName ??= "chat";
         // Most commands are one of a dozen texts; prepared, they save the planner half a millisecond.
         builder.MaxAutoPrepare = Math.Max(builder.MaxAutoPrepare, 32);

@@ -1,4 +1,6 @@
 using System.Text;
+using Chat.Storage.Postgres;
+using Npgsql;
 
 namespace Chat.Storage.Tests;
 
@@ -312,5 +314,34 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         await store.InitializeAsync(Stop);
         Assert.Equal(["Lobby", "Random", "Help"], (await store.ListRoomsAsync(Stop)).Select(room => room.Name));
         Assert.Equal(4, (await store.CreateRoomAsync("Fourth", Stop)).Id);
+    }
+
+    /// <summary>A step that takes longer hangs, also on a machine that is busy with much else.</summary>
+    private const int PatienceSeconds = 60;
+
+    [Fact]
+    public async Task However_many_read_at_once_the_message_log_finds_a_connection()
+    {
+        var connectionString = $"{((PostgresTestDatabase)Database).ConnectionString};Timeout={PatienceSeconds};Command Timeout={PatienceSeconds}";
+        await using var store = new PostgresStore(connectionString);
+        await store.BeginSessionAsync(Stop);
+        await using var holder = new NpgsqlConnection(connectionString + ";Pooling=false");
+        await holder.OpenAsync(Stop);
+        await using var transaction = await holder.BeginTransactionAsync(Stop);
+        await using (var hold = new NpgsqlCommand("LOCK TABLE users IN ACCESS EXCLUSIVE MODE", holder))
+            await hold.ExecuteNonQueryAsync(Stop);
+
+        var reads = Enumerable.Range(0, 200).Select(_ => store.FindUserByIdAsync(1, Stop)).ToList();
+        await using var watcher = new NpgsqlConnection(connectionString + ";Pooling=false");
+        await watcher.OpenAsync(Stop);
+        await using var count = new NpgsqlCommand(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'", watcher);
+        for (var startedAt = Environment.TickCount64; (long)(await count.ExecuteScalarAsync(Stop))! < PostgresStore.PoolSizeMax; await Task.Delay(10, Stop))
+            Assert.InRange(Environment.TickCount64 - startedAt, 0, PatienceSeconds * 1000);
+        using (var writer = store.OpenWriter())
+            Assert.Equal(PostgresStore.PoolSizeMax, (long)(await count.ExecuteScalarAsync(Stop))!);
+
+        await transaction.RollbackAsync(Stop);
+        Assert.All(await Task.WhenAll(reads), Assert.Null);
     }
 }
