@@ -9,8 +9,11 @@ namespace Chat.Storage;
 /// <exception cref="StoreUnavailableException">From any method: the database cannot be reached now; a later call may succeed.</exception>
 public interface IChatStore : IAsyncDisposable
 {
-    /// <summary>What pays between the commits of a writer in a steady flow, for <see cref="MessageLogOptions.CommitIntervalMin"/>.</summary>
-    TimeSpan CommitIntervalMin { get; }
+    /// <summary>
+    /// What pays between the commits of a writer in a steady flow, when <see cref="MessageLogOptions.CommitIntervalMin"/> does not say it.
+    /// </summary>
+    /// <param name="rooms">Rooms in the last transaction.</param>
+    TimeSpan CommitIntervalMin(int rooms);
 
     /// <summary>
     /// Brings the schema to the version this build knows. May be repeated, and called by several servers at once.

@@ -193,7 +193,7 @@ internal static class SettingTable
     public static readonly Setting<int> MessageLogLanes = Integer("MESSAGE_LOG_LANES", 1, 1, 64, "writers",
         "Writers with a database connection each; one already writes 65,000 rows a second.");
     public static readonly Setting<int> CommitIntervalMs = MeasuredInteger("COMMIT_INTERVAL_MS", StoreDefault, 0, 1000, "ms",
-        "Commits of a writer begin at least this far apart, unless a batch is full; by default 5 on SQLite, 1 on PostgreSQL: hundreds of commits a second instead of thousands.");
+        "Commits of a writer begin at least this far apart, unless a batch is full; by default 1 on PostgreSQL, 5 to 25 on SQLite, by how many rooms are busy: hundreds of commits a second instead of thousands.");
 
     /// <summary>All of the above, in order.</summary>
     public static readonly ImmutableArray<Setting> All =

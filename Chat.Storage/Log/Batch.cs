@@ -19,6 +19,8 @@ internal sealed class Batch(int rowsMax)
 
     internal int ContentBytes { get; private set; }
 
+    internal int Rooms => _runs.Count;
+
     internal bool IsFull => Count == _rows.Length;
 
     internal void Add(MessageRecord record)

@@ -19,7 +19,6 @@ internal sealed class Lane
     private readonly int _index;
     private readonly IChatStore _store;
     private readonly MessageLogOptions _options;
-    private readonly TimeSpan _commitIntervalMin;
     private readonly Action<ReadOnlyMemory<MessageRecord>> _committed;
     private readonly Action<MessageRecord, AppendFailure> _failed;
     private readonly TimeProvider _time;
@@ -32,6 +31,7 @@ internal sealed class Lane
     private readonly List<int> _sentIndexes = [];
     private IMessageWriter? _writer;
     private long _committedAt;
+    private int _rooms;
     private volatile int _failedAttempts;
     private long _rowsFailed;
     private long _rowsGivenUp;
@@ -44,7 +44,6 @@ internal sealed class Lane
         _index = index;
         _store = store;
         _options = options;
-        _commitIntervalMin = options.CommitIntervalMin ?? store.CommitIntervalMin;
         _committed = committed;
         _failed = failed;
         _time = time;
@@ -109,6 +108,7 @@ internal sealed class Lane
                 // The loop goes on, to fail what still arrives instead of leaving its senders waiting.
                 Break(e);
             }
+            _rooms = _batch.Rooms;
             _batch.Clear();
         }
         CloseWriter();
@@ -146,7 +146,7 @@ internal sealed class Lane
     /// </summary>
     private void Pace()
     {
-        var left = _commitIntervalMin - Stopwatch.GetElapsedTime(_committedAt);
+        var left = (_options.CommitIntervalMin ?? _store.CommitIntervalMin(_rooms)) - Stopwatch.GetElapsedTime(_committedAt);
         if (left > TimeSpan.Zero && _log.QueuedRows < _options.BatchRowsMax && !_stopping.IsCancellationRequested)
             Thread.Sleep(left < OneMs ? OneMs : left);
         _committedAt = Stopwatch.GetTimestamp();

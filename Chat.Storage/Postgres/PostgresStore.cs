@@ -55,7 +55,7 @@ public sealed class PostgresStore : IChatStore
     }
 
     /// <summary>A commit costs this process little, and the database's own time already lets rows gather.</summary>
-    public TimeSpan CommitIntervalMin => TimeSpan.FromMilliseconds(1);
+    public TimeSpan CommitIntervalMin(int rooms) => TimeSpan.FromMilliseconds(1);
 
     public Task InitializeAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
     {

@@ -27,10 +27,10 @@ public sealed class SqliteStore : IChatStore
     }
 
     /// <summary>
-    /// A commit runs on our own cores and writes every page that it touched, so the pages of a busy index are better written once in
-    /// 5 ms: at 5,000 messages a second in 200 rooms the writer takes 7% of a core instead of 13%.
+    /// A commit runs on our own cores and writes every page that it touched, and each room has its own at the end of the index: 5 ms, and
+    /// a tenth more for each room, so that 200 busy rooms write theirs 40 times a second and not 200 times.
     /// </summary>
-    public TimeSpan CommitIntervalMin => TimeSpan.FromMilliseconds(5);
+    public TimeSpan CommitIntervalMin(int rooms) => TimeSpan.FromMilliseconds(Math.Min(5 + (rooms * 0.1), 25));
 
     public async Task InitializeAsync(CancellationToken cancellationToken)
     {

@@ -25,7 +25,7 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
         return store.LastSeqUpToEpochAsync(roomId, epoch, cancellationToken);
     }
 
-    public TimeSpan CommitIntervalMin => store.CommitIntervalMin;
+    public TimeSpan CommitIntervalMin(int rooms) => store.CommitIntervalMin(rooms);
 
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
 
