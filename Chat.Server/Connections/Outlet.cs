@@ -10,6 +10,9 @@ internal abstract class Outlet
     /// <summary>The shard has noted it for a flush at the end of the turn. Only the shard's.</summary>
     public bool IsFlushPending { get; set; }
 
+    /// <summary>The shard has noted it for a flush that may wait for a fan-out. Only the shard's.</summary>
+    public bool IsFlushPostponed { get; set; }
+
     /// <summary>Bytes that the peer has not taken and that wait in memory of ours.</summary>
     public abstract int BacklogBytes { get; }
 

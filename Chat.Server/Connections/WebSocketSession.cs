@@ -274,9 +274,7 @@ internal class WebSocketSession : Publisher
     {
         if (_state == State.Open)
         {
-            Span<byte> header = stackalloc byte[FrameWriter.HeaderBytesMax];
-            Outlet.Write(header[..FrameWriter.WriteHeader(header, Opcode.Text, payload.Length)]);
-            Outlet.Write(payload);
+            WriteText(payload);
             Shard.FlushLater(Outlet);
         }
     }
@@ -312,6 +310,13 @@ internal class WebSocketSession : Publisher
 
     /// <summary>What it may send; null for anything.</summary>
     protected virtual RateLimits? Rates => _services.Rates;
+
+    private void WriteText(ReadOnlySpan<byte> payload)
+    {
+        Span<byte> header = stackalloc byte[FrameWriter.HeaderBytesMax];
+        Outlet.Write(header[..FrameWriter.WriteHeader(header, Opcode.Text, payload.Length)]);
+        Outlet.Write(payload);
+    }
 
     /// <summary>A whole message has come. Input side.</summary>
     /// <param name="opcode">Text, and then valid UTF-8, or binary.</param>
@@ -608,7 +613,12 @@ internal class WebSocketSession : Publisher
         Span<byte> payload = stackalloc byte[EventBytesMax];
         Span<byte> nonce = stackalloc byte[NonceBytesMax];
         int nonceLength = Encoding.UTF8.GetBytes(nonceText, nonce);
-        SendText(payload[..Events.WriteAck(payload, nonce[..nonceLength], roomId, seq, id, isDuplicate)]);
+        if (_state == State.Open)
+        {
+            WriteText(payload[..Events.WriteAck(payload, nonce[..nonceLength], roomId, seq, id, isDuplicate)]);
+            Shard.FlushAtLeisure(Outlet);
+        }
+
         CheckBacklog();
     }
 

@@ -117,6 +117,12 @@ internal abstract class Shard
         }
     }
 
+    /// <summary>
+    /// The same for bytes that need not leave at once: a shard that is short of time may keep them for some milliseconds, for the next
+    /// fan-out to take along. Shard thread.
+    /// </summary>
+    public virtual void FlushAtLeisure(Outlet outlet) => FlushLater(outlet);
+
     public void Add(WebSocketSession session)
     {
         Invariant.Require(IsCurrent && session.ShardIndex < 0);
