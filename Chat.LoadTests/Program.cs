@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Chat.LoadTests;
+using Chat.LoadTests.Processes;
 using Chat.LoadTests.Scenarios;
 using Chat.LoadTests.Verify;
 
@@ -17,5 +18,6 @@ Command[] commands =
     SlowConsumersCommand.Make(),
     VerifyCommand.Make(),
     CompareCommand.Make(),
+    ClientProcessCommand.Make(),
 ];
 return await LoadTestCommand.RunAsync(args, commands);

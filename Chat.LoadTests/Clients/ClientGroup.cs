@@ -1,4 +1,5 @@
 using Chat.LoadTests.Loads;
+using Chat.LoadTests.Measuring;
 
 namespace Chat.LoadTests.Clients;
 
@@ -10,7 +11,10 @@ namespace Chat.LoadTests.Clients;
 /// <param name="Threads">Loops in this process.</param>
 /// <param name="Share">Which of the connections are this process's: those whose index is <c>Share.Index</c> modulo <c>Share.Count</c>.</param>
 internal sealed record GroupPlan(
-    LoopTarget Target, IReadOnlyList<string> Tokens, int Connections, int PublishersPerRoom, int Threads, LoadShare Share);
+    LoopTarget Target, IReadOnlyList<string> Tokens, int Connections, int PublishersPerRoom, int Threads, ProcessShare Share);
+
+/// <summary>One of several processes that share the clients of a run.</summary>
+internal readonly record struct ProcessShare(int Index, int Count);
 
 /// <summary>What is sent, and which part of it counts.</summary>
 /// <param name="Load">Open loop; null for a closed one.</param>
@@ -24,16 +28,14 @@ internal sealed record GroupPlan(
 internal sealed record PublishPlan(
     LoadPlan? Load, int Window, int ContentBytes, bool WithNonces, double Skew, long StartNs, long MeasureFromNs, long MeasureToNs);
 
-/// <summary>What a group counted since it began, and timed since the last sample.</summary>
-internal sealed record GroupSample(Counters Counters, Latencies Latencies, string? Note, int Members);
-
 /// <summary>
-/// The clients of one process, dealt out to its loops. Called by one task at a time; the work is done on the loops' threads.
+/// The clients of one process, dealt out to its loops. The work is done on the loops' threads.
 /// </summary>
-internal sealed class ClientGroup : IDisposable
+internal sealed class ClientGroup : IClients
 {
     private readonly GroupPlan _plan;
     private readonly ClientLoop[] _loops;
+    private readonly ProcessUsage _usage = ProcessUsage.OfThis();
 
     public ClientGroup(GroupPlan plan)
     {
@@ -48,10 +50,8 @@ internal sealed class ClientGroup : IDisposable
         }
     }
 
-    public IReadOnlyList<ClientLoop> Loops => _loops;
+    public string? Fault => null;
 
-    /// <summary>Connects all who are not, and waits until each was welcomed or failed.</summary>
-    /// <param name="pace">Of the whole group; loops share it.</param>
     public async Task OpenAsync(OpenPace pace)
     {
         OpenPace each = pace with { Concurrency = Math.Max(1, pace.Concurrency / _loops.Length), PerSecond = pace.PerSecond / _loops.Length };
@@ -59,20 +59,17 @@ internal sealed class ClientGroup : IDisposable
         await Task.WhenAll(openings);
     }
 
-    /// <summary>Begins to send; what was sent before goes on its way.</summary>
-    public Task PublishAsync(PublishPlan plan) => OnLoopsAsync((loop, number) =>
+    public Task PublishAsync(PublishPlan plan) => OnLoopsAsync(loop =>
     {
-        var share = new LoadShare(_plan.Share.Index * _loops.Length + number, _plan.Share.Count * _loops.Length);
         var template = new MessageTemplate(plan.ContentBytes, plan.WithNonces);
         WebSocketClient[] publishers = [.. loop.Clients.Where(IsPublisher)];
         Publishing publishing = plan.Load is { } load
-            ? new OpenLoopPublishing(load, share, plan.StartNs, template, new PublisherChoice(publishers, plan.Skew, share.Index))
+            ? new OpenLoopPublishing(load, plan.StartNs, template, new PublisherChoice(_plan.Target.Rooms.Count, _plan.PublishersPerRoom, plan.Skew), publishers)
             : new ClosedLoopPublishing(publishers, plan.Window, plan.StartNs, template);
         loop.Publish(publishing, plan.MeasureFromNs, plan.MeasureToNs);
         return true;
     });
 
-    /// <summary>Sends no more. What is under way still counts.</summary>
     public Task StopPublishingAsync(long measureFromNs, long measureToNs) => OnLoopsAsync(loop =>
     {
         loop.Publish(null, measureFromNs, measureToNs);
@@ -81,40 +78,27 @@ internal sealed class ClientGroup : IDisposable
 
     public async Task<GroupSample> SampleAsync()
     {
-        var samples = await OnLoopsAsync(static loop =>
-            (Counters: loop.Counters with { }, Latencies: loop.TakeLatencies(), loop.FirstNote, Members: loop.Clients.Count(static client => client.IsMember)));
-        var latencies = new Latencies();
-        foreach (var sample in samples)
-        {
-            latencies.Add(sample.Latencies);
-        }
-
-        return new GroupSample(
-            samples.Select(static sample => sample.Counters).Aggregate(static (a, b) => a + b),
-            latencies,
-            samples.Select(static sample => sample.FirstNote).FirstOrDefault(static note => note is not null),
-            samples.Sum(static sample => sample.Members));
+        GroupSample[] samples = await OnLoopsAsync(static loop => new GroupSample(
+            loop.Counters with { }, loop.TakeLatencies(), loop.FirstNote, loop.Clients.Count(static client => client.IsMember), CpuS: 0));
+        return GroupSample.Merge(samples) with { CpuS = _usage.Read().CpuS };
     }
 
-    /// <summary>The newest seq that anybody here saw, by room.</summary>
     public async Task<long[]> HeadsAsync()
     {
         long[][] heads = await OnLoopsAsync(static loop => loop.Heads.ToArray());
         return [.. Enumerable.Range(0, _plan.Target.Rooms.Count).Select(room => heads.Max(ofLoop => ofLoop[room]))];
     }
 
-    /// <summary>Events that members still lack below the heads, and messages of publishers without any answer.</summary>
-    public async Task<(long Missing, long Unanswered)> BehindAsync(IReadOnlyList<long> heads)
+    public async Task<Backlog> BehindAsync(IReadOnlyList<long> heads)
     {
         var behind = await OnLoopsAsync(loop =>
         {
             IEnumerable<WebSocketClient> members = loop.Clients.Where(static client => client.IsMember && !client.IsStalled);
             return (Missing: members.Sum(client => heads[client.Room] - client.LastSeq), Unanswered: members.Sum(static client => (long)client.Outstanding));
         });
-        return (behind.Sum(static each => each.Missing), behind.Sum(static each => each.Unanswered));
+        return new Backlog(behind.Sum(static each => each.Missing), behind.Sum(static each => each.Unanswered));
     }
 
-    /// <summary>Ends all connections; who is opened again is a new client.</summary>
     public Task LeaveAsync() => OnLoopsAsync(static loop =>
     {
         foreach (WebSocketClient client in loop.Clients)
@@ -125,7 +109,6 @@ internal sealed class ClientGroup : IDisposable
         return true;
     });
 
-    /// <summary>Cuts some connections off without a word, but not those that publish. Opened again, they resume.</summary>
     public Task DropAsync(int everyNth, int offset) => OnLoopsAsync(loop =>
     {
         foreach (WebSocketClient client in loop.Clients)
@@ -139,8 +122,6 @@ internal sealed class ClientGroup : IDisposable
         return true;
     });
 
-    /// <summary>Lets some of the connections read no more; they get a small receive buffer, so that the server soon feels it.</summary>
-    /// <returns>How many.</returns>
     public async Task<int> StallAsync(int everyNth, int receiveBufferBytes) => (await OnLoopsAsync(loop =>
     {
         int stalled = 0;
@@ -154,7 +135,6 @@ internal sealed class ClientGroup : IDisposable
         return stalled;
     })).Sum();
 
-    /// <summary>Lets stalled clients read all that is left for them, up to the end.</summary>
     public Task CatchUpAsync() => OnLoopsAsync(static loop =>
     {
         foreach (WebSocketClient client in loop.Clients.Where(static client => client.IsStalled))
@@ -175,20 +155,17 @@ internal sealed class ClientGroup : IDisposable
         return true;
     });
 
-    /// <summary>Opens REST connections, each of which makes one call after the other.</summary>
-    /// <param name="connections">How many.</param>
-    /// <param name="nextCall">Gives the next call; the loops' threads ask it.</param>
-    public Task CallAsync(int connections, Func<RestCall> nextCall) => OnLoopsAsync((loop, number) =>
+    public Task CallAsync(int connections, RestMix mix) => OnLoopsAsync((loop, number) =>
     {
-        for (int i = number; i < connections; i += _loops.Length)
+        int first = _plan.Share.Index + number * _plan.Share.Count;
+        for (int i = first; i < connections; i += _plan.Share.Count * _loops.Length)
         {
-            loop.Add(new RestClient(loop, nextCall));
+            loop.Add(new RestClient(loop, mix));
         }
 
         return true;
     });
 
-    /// <summary>Each ends with the answer to its call.</summary>
     public Task StopCallingAsync() => OnLoopsAsync(static loop =>
     {
         foreach (RestClient caller in loop.Callers)
@@ -199,12 +176,15 @@ internal sealed class ClientGroup : IDisposable
         return true;
     });
 
-    public void Dispose()
+    public ValueTask DisposeAsync()
     {
         foreach (ClientLoop loop in _loops)
         {
             loop.Dispose();
         }
+
+        _usage.Dispose();
+        return ValueTask.CompletedTask;
     }
 
     private bool IsPublisher(WebSocketClient client) => client.Index / _plan.Target.Rooms.Count < _plan.PublishersPerRoom;

@@ -17,36 +17,66 @@ internal abstract class Publishing
 
 /// <summary>
 /// Open loop: messages are due when the plan says, whether or not the server keeps up, and latency counts from then.
-/// Of several loops and processes each takes every n-th message of the same plan.
+/// Every loop of every process walks the same plan and sends what falls to its own publishers, so rate and skew are the same
+/// however the publishers are dealt out.
 /// </summary>
-internal sealed class OpenLoopPublishing(
-    LoadPlan plan, LoadShare share, long startNs, MessageTemplate template, PublisherChoice publishers) : Publishing
+internal sealed class OpenLoopPublishing : Publishing
 {
     /// <summary>After a stall, other work gets its turn after this many sends.</summary>
     private const int SendsPerPaceMax = 256;
 
-    private long _next = share.Index;
-    private long _nextDueNs = DueNs(plan, startNs, share.Index);
+    private readonly LoadPlan _plan;
+    private readonly long _startNs;
+    private readonly MessageTemplate _template;
+    private readonly PublisherChoice _choice;
+    private readonly WebSocketClient?[] _own;
+    private readonly bool _hasPublishers;
+    private long _message = -1;
+    private WebSocketClient? _sender;
+    private long _dueNs;
+
+    /// <param name="plan">The whole run's.</param>
+    /// <param name="startNs">When it begins.</param>
+    /// <param name="template">What is sent.</param>
+    /// <param name="choice">Who sends which message, among all publishers of the run.</param>
+    /// <param name="own">Those of this loop.</param>
+    public OpenLoopPublishing(LoadPlan plan, long startNs, MessageTemplate template, PublisherChoice choice, IReadOnlyList<WebSocketClient> own)
+    {
+        _plan = plan;
+        _startNs = startNs;
+        _template = template;
+        _choice = choice;
+        _hasPublishers = own.Count > 0;
+        _own = new WebSocketClient?[choice.Publishers];
+        foreach (WebSocketClient publisher in own)
+        {
+            _own[publisher.Index] = publisher;
+        }
+
+        GoToNext();
+    }
 
     public override long Pace(long nowNs)
     {
-        if (publishers.IsEmpty)
+        for (int sends = 0; _dueNs <= nowNs && sends < SendsPerPaceMax; sends++)
         {
-            return long.MaxValue;
+            _sender!.Publish(_template, _dueNs);
+            GoToNext();
         }
 
-        for (int sends = 0; _nextDueNs <= nowNs && sends < SendsPerPaceMax; sends++)
-        {
-            publishers.Next().Publish(template, _nextDueNs);
-            _next += share.Count;
-            _nextDueNs = DueNs(plan, startNs, _next);
-        }
-
-        return _nextDueNs;
+        return _dueNs;
     }
 
-    private static long DueNs(LoadPlan plan, long startNs, long message) =>
-        plan.DueS(message) is double dueS and < double.PositiveInfinity ? startNs + Clock.FromSeconds(dueS) : long.MaxValue;
+    private void GoToNext()
+    {
+        _sender = null;
+        while (_hasPublishers && _sender is null && ++_message < _plan.Messages)
+        {
+            _sender = _own[_choice.Of(_message)];
+        }
+
+        _dueNs = _sender is null ? long.MaxValue : _startNs + Clock.FromSeconds(_plan.DueS(_message));
+    }
 }
 
 /// <summary>Closed loop: each publisher has a number of messages under way, and sends the next when one has come back.</summary>

@@ -3,17 +3,11 @@ using System.Text;
 
 namespace Chat.LoadTests.Clients;
 
-/// <summary>A REST call that is made many times.</summary>
-/// <param name="Step">Its name in the report.</param>
-/// <param name="Request">The whole request, head and content.</param>
-/// <param name="Status">What it should be answered with.</param>
-internal sealed record RestCall(string Step, byte[] Request, int Status);
-
 /// <summary>
 /// A keep-alive connection that makes one call after the other, as a closed loop does. It reads of an answer what it needs
 /// to find its end: the status and the length of the content.
 /// </summary>
-internal sealed class RestClient(ClientLoop loop, Func<RestCall> nextCall) : Client(loop)
+internal sealed class RestClient(ClientLoop loop, RestMix mix) : Client(loop)
 {
     private RestCall? _call;
     private long _sentNs;
@@ -66,7 +60,7 @@ internal sealed class RestClient(ClientLoop loop, Func<RestCall> nextCall) : Cli
             return;
         }
 
-        _call = nextCall();
+        _call = mix.Next();
         _sentNs = Clock.NowNs;
         Send(_call.Request);
     }

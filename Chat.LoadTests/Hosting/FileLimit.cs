@@ -8,23 +8,33 @@ internal static class FileLimit
     /// <summary>What a process needs beside its connections: assemblies, the console, files of its own.</summary>
     private const int Spare = 300;
 
-    /// <summary>Fails when this process may not open that many connections.</summary>
-    /// <param name="connections">That it will open.</param>
-    /// <param name="ownServer">The server is started here and inherits the limit.</param>
-    /// <exception cref="CannotRunException">It may not; the message says what to do.</exception>
-    public static void Require(int connections, bool ownServer)
+    /// <summary>Fails when the processes may not open that many connections.</summary>
+    /// <param name="connections">In the whole run.</param>
+    /// <param name="processes">Client processes that share them.</param>
+    /// <param name="ownServer">The server is started here and inherits the limit; it has them all.</param>
+    /// <exception cref="CannotRunException">They may not; the message says what to do.</exception>
+    public static void Require(int connections, int processes, bool ownServer)
     {
-        if (FilesMax() is not long filesMax)
+        if (FilesMax() is long filesMax && Complaint(connections, processes, ownServer, filesMax) is { } complaint)
         {
-            return;
+            throw new CannotRunException(complaint);
+        }
+    }
+
+    /// <summary>Null when each process may open its share.</summary>
+    public static string? Complaint(int connections, int processes, bool ownServer, long filesMax)
+    {
+        if (ownServer && connections + Spare > filesMax)
+        {
+            return $"{connections:N0} connections need {connections + Spare:N0} file descriptors in the server that this program starts, and a process may open "
+                + $"{filesMax:N0}. Raise the limit (ulimit -n), ask for fewer connections, or start the server elsewhere and name it with --url.";
         }
 
-        if (connections + Spare > filesMax)
-        {
-            throw new CannotRunException(
-                $"{connections:N0} connections need {connections + Spare:N0} file descriptors, and this process{(ownServer ? " and the server that it starts" : "")} "
-                + $"may open {filesMax:N0}. Raise the limit (ulimit -n), or ask for fewer connections.");
-        }
+        int share = (connections + processes - 1) / processes;
+        return share + Spare <= filesMax
+            ? null
+            : $"{share:N0} connections{(processes > 1 ? " in each process" : "")} need {share + Spare:N0} file descriptors, and a process may open {filesMax:N0}. "
+                + $"Raise the limit (ulimit -n), ask for fewer connections, or for more processes (--processes {(connections + filesMax - Spare - 1) / Math.Max(1, filesMax - Spare)}).";
     }
 
     /// <summary>Null where there is no such limit. The runtime has raised it to the hard one at its start.</summary>

@@ -21,9 +21,6 @@ internal readonly record struct Stretch(double FromPerS, double ToPerS, double S
     }
 }
 
-/// <summary>One of several that share a plan: it takes the messages whose number is its index modulo the count.</summary>
-internal readonly record struct LoadShare(int Index, int Count);
-
 /// <summary>
 /// An open-loop load: when each message is due, whatever the server does. Ramps, constant rates and spikes, one after the
 /// other, as <c>--load</c> names them: <c>ramp:0-500:10,constant:500:20,spikes:100-1000:5:30</c>. Immutable.
@@ -48,6 +45,8 @@ internal sealed class LoadPlan
             _secondsBefore[i + 1] = _secondsBefore[i] + _stretches[i].Seconds;
         }
     }
+
+    public IReadOnlyList<Stretch> Stretches => _stretches;
 
     public double Seconds => _secondsBefore[^1];
 

@@ -14,11 +14,10 @@ internal sealed record Mark(long AtNs, Counters Counters, double? ServerCpuS, do
 /// Looks at the clients and the server once a second while a scenario waits, and keeps what it saw: a row of the timeline
 /// for each second, all latencies in sum. Used by one task.
 /// </summary>
-internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? server, string mainStep, Action<TimelineRow> show) : IDisposable
+internal sealed class Sampler(IClients clients, Target target, ProcessUsage? server, string mainStep, Action<TimelineRow> show)
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
-    private readonly ProcessUsage _self = ProcessUsage.OfThis();
     private readonly List<TimelineRow> _timeline = [];
     private readonly long _startNs = Clock.NowNs;
     private Latencies _sinceRow = new();
@@ -40,7 +39,6 @@ internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? 
     public double? ServerMemoryMib => server?.Read().MemoryMib;
 
     /// <summary>Takes a sample now.</summary>
-    /// <exception cref="CannotRunException">The server has died.</exception>
     public async Task<Mark> MarkAsync()
     {
         GroupSample sample = await clients.SampleAsync();
@@ -49,7 +47,7 @@ internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? 
         Counters = sample.Counters;
         FirstNote ??= sample.Note;
         Members = sample.Members;
-        var mark = new Mark(Clock.NowNs, sample.Counters, server?.Read().CpuS, _self.Read().CpuS, MachineInspection.BusyCpuS());
+        var mark = new Mark(Clock.NowNs, sample.Counters, server?.Read().CpuS, sample.CpuS, MachineInspection.BusyCpuS());
         _lastRow ??= mark;
         return mark;
     }
@@ -65,7 +63,7 @@ internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? 
     /// <summary>Waits, and writes a row for each second of it.</summary>
     /// <param name="untilNs">When to come back, by <see cref="Clock"/>.</param>
     /// <param name="cancellation">Ends the wait.</param>
-    /// <exception cref="CannotRunException">The server has died.</exception>
+    /// <exception cref="CannotRunException">The server has died, or some of the clients have.</exception>
     public async Task WatchAsync(long untilNs, CancellationToken cancellation)
     {
         for (long leftNs = untilNs - Clock.NowNs; leftNs > 0; leftNs = untilNs - Clock.NowNs)
@@ -73,7 +71,7 @@ internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? 
             var left = TimeSpan.FromMicroseconds(leftNs / Clock.NsPerUs + 1);
             await Task.Delay(left < Period ? left : Period, cancellation);
             await RowAsync();
-            RequireServer();
+            RequireAlive();
         }
     }
 
@@ -84,13 +82,11 @@ internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? 
         {
             cancellation.ThrowIfCancellationRequested();
             await RowAsync();
-            RequireServer();
+            RequireAlive();
         }
 
         await task;
     }
-
-    public void Dispose() => _self.Dispose();
 
     private async Task RowAsync()
     {
@@ -122,8 +118,14 @@ internal sealed class Sampler(ClientGroup clients, Target target, ProcessUsage? 
         show(row);
     }
 
-    private void RequireServer()
+    /// <exception cref="CannotRunException">The server has died, or some of the clients have: by the last sample there is nothing to wait for.</exception>
+    public void RequireAlive()
     {
+        if (clients.Fault is { } fault)
+        {
+            throw new CannotRunException(fault);
+        }
+
         if (target.Process is { HasExited: true } process)
         {
             throw new CannotRunException($"The server died in the middle of the run. Its last lines:\n{process.Log}");

@@ -54,6 +54,7 @@ internal static class IdleCommand
         {
             await Task.Delay(50, stop);
             mark = await run.Sampler.MarkAsync();
+            run.Sampler.RequireAlive();
         }
 
         run.Set(Figures.Pongs, mark.Counters.Pongs);

@@ -12,6 +12,7 @@ internal sealed class LoadOptions
     private readonly TargetOptions _target;
     private readonly List<Option> _shown = [];
     private readonly Option<int> _serverPid;
+    private readonly Option<int> _processes;
     private readonly Option<int> _threads;
     private readonly Option<int> _users;
     private readonly Option<string?> _report;
@@ -22,7 +23,9 @@ internal sealed class LoadOptions
         _command = command;
         _target = new TargetOptions(command);
         _serverPid = Integer("--server-pid", 0, "Process of a server named by --url, when it runs on this machine: its CPU time and memory are then measured.", least: 0);
-        _threads = Integer("--threads", Math.Max(1, Environment.ProcessorCount / 2), "Threads of this program; each looks after its share of the connections.");
+        _processes = Integer("--processes", 1, "Client processes that share the connections: for more than one may have files, and for more load than its threads make.");
+        _threads = Integer("--threads", 1, "Client threads in each process. By default half of the cores, shared among the processes.");
+        _threads.DefaultValueFactory = result => Math.Max(1, Environment.ProcessorCount / 2 / Math.Max(1, result.GetValue(_processes)));
         _users = Integer("--users", 4, "Accounts, which the connections share: each costs the server a password hash.");
         _report = new Option<string?>("--report") { Description = "A folder for the report: report.json, .csv, .md and .html." };
         _asserts = new Option<string[]>("--assert")
@@ -80,7 +83,7 @@ internal sealed class LoadOptions
         ServerLaunch launch = _target.Launch(parsed);
         shown["server"] = url?.ToString() ?? (launch.DatabaseUrl.Length == 0 ? "its own, on SQLite" : "its own, on PostgreSQL");
         return new LoadSettings(
-            url, launch, parsed.GetValue(_serverPid), parsed.GetValue(_threads), parsed.GetValue(_users), parsed.GetValue(_report), Thresholds(parsed), shown);
+            url, launch, parsed.GetValue(_serverPid), parsed.GetValue(_processes), parsed.GetValue(_threads), parsed.GetValue(_users), parsed.GetValue(_report), Thresholds(parsed), shown);
     }
 
     private List<Threshold> Thresholds(ParseResult parsed)
@@ -110,11 +113,12 @@ internal sealed class LoadOptions
 /// <param name="Url">Null for a server of its own.</param>
 /// <param name="Launch">How to start that.</param>
 /// <param name="ServerPid">0 when not given.</param>
-/// <param name="Threads">Loops of clients.</param>
+/// <param name="Processes">Client processes; 1: this one.</param>
+/// <param name="Threads">Loops of clients in each.</param>
 /// <param name="Users">Accounts.</param>
 /// <param name="ReportFolder">Null for none.</param>
 /// <param name="Thresholds">What must hold.</param>
 /// <param name="Shown">All settings by name, for the report.</param>
 internal sealed record LoadSettings(
-    Uri? Url, ServerLaunch Launch, int ServerPid, int Threads, int Users, string? ReportFolder,
+    Uri? Url, ServerLaunch Launch, int ServerPid, int Processes, int Threads, int Users, string? ReportFolder,
     IReadOnlyList<Threshold> Thresholds, IReadOnlyDictionary<string, string> Shown);

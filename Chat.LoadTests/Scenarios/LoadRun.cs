@@ -4,6 +4,7 @@ using Chat.LoadTests.Clients;
 using Chat.LoadTests.Hosting;
 using Chat.LoadTests.Loads;
 using Chat.LoadTests.Measuring;
+using Chat.LoadTests.Processes;
 using Chat.LoadTests.Reports;
 
 namespace Chat.LoadTests.Scenarios;
@@ -50,7 +51,7 @@ internal sealed class LoadRun : IAsyncDisposable
 
     public Target Target { get; }
 
-    public ClientGroup Clients { get; private set; } = null!;
+    public IClients Clients { get; private set; } = null!;
 
     public Sampler Sampler { get; private set; } = null!;
 
@@ -90,7 +91,7 @@ internal sealed class LoadRun : IAsyncDisposable
     /// </param>
     public async Task EnterAsync(int connections, int rooms, int publishersPerRoom, CancellationToken cancellation, bool freshServer = false)
     {
-        FileLimit.Require(connections, Target.Process is not null);
+        FileLimit.Require(connections, _settings.Processes, Target.Process is not null);
         _view.Phase($"making {_settings.Users} accounts and {rooms} rooms", 0);
         _accounts = await Accounts.RegisterAsync(Target.Url, _settings.Users, cancellation);
         Rooms = await _accounts.CreateRoomsAsync(rooms, "Load", cancellation);
@@ -102,7 +103,9 @@ internal sealed class LoadRun : IAsyncDisposable
 
         var target = new LoopTarget(await ResolveAsync(Target.Url, cancellation), Target.Url.Authority, Rooms);
         string[] tokens = [.. Enumerable.Range(0, _accounts.Count).Select(user => _accounts.For(user).Token)];
-        Clients = new ClientGroup(new GroupPlan(target, tokens, connections, publishersPerRoom, _settings.Threads, new LoadShare(0, 1)));
+        var plan = new GroupPlan(
+            target, tokens, connections, Math.Min(publishersPerRoom, connections / Math.Max(1, rooms)), _settings.Threads, new ProcessShare(0, 1));
+        Clients = _settings.Processes == 1 ? new ClientGroup(plan) : await ClientProcesses.StartAsync(plan, _settings.Processes);
         int processId = Target.Process?.ProcessId ?? _settings.ServerPid;
         _server = processId == 0 ? null : ProcessUsage.Find(processId) ?? throw new CannotRunException($"--server-pid: there is no process {processId}.");
         _memoryBeforeMib = _server?.Read().MemoryMib ?? 0;
@@ -255,8 +258,7 @@ internal sealed class LoadRun : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        Clients?.Dispose();
-        Sampler?.Dispose();
+        await (Clients?.DisposeAsync() ?? ValueTask.CompletedTask);
         _server?.Dispose();
         _accounts?.Dispose();
         await Target.DisposeAsync();
@@ -293,9 +295,10 @@ internal sealed class LoadRun : IAsyncDisposable
             }
         }
 
-        if (_figures[Reports.Figures.ClientCpu] > 95 * _settings.Threads)
+        int threads = _settings.Processes * _settings.Threads;
+        if (_figures[Reports.Figures.ClientCpu] > 95 * threads)
         {
-            AddNote($"The {_settings.Threads} threads of this program were busy all the time: the server may be able to do more. See --threads.");
+            AddNote($"The {threads} client threads of this program were busy all the time: the server may be able to do more. See --threads and --processes.");
         }
     }
 
@@ -308,6 +311,7 @@ internal sealed class LoadRun : IAsyncDisposable
         {
             (long missing, long unanswered) = await Clients.BehindAsync(await Clients.HeadsAsync());
             Counters counters = (await Sampler.MarkAsync()).Counters;
+            Sampler.RequireAlive();
             if (acksComplete)
             {
                 unanswered = Math.Max(unanswered, counters.Published - counters.Acked - counters.Refused);

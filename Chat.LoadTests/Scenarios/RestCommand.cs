@@ -29,7 +29,7 @@ internal static class RestCommand
         Option<int> publishes = options.Integer("--publishes", 300, "Of 1000, how many publish; the rest reads history.", least: 0);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(logins) + result.GetValue(lists) + result.GetValue(publishes) > 1000)
+            if (result.GetValue(logins) + result.GetValue(lists) + result.GetValue(publishes) > RestMix.Whole)
             {
                 result.AddError("--logins, --lists and --publishes are parts of 1000 calls: together they are more.");
             }
@@ -37,8 +37,8 @@ internal static class RestCommand
         command.SetAction((parsed, cancellation) => ScenarioRun.RunAsync("rest", "history", options.Read(parsed), async (run, stop) =>
         {
             await run.EnterAsync(connections: 0, parsed.GetValue(rooms), publishersPerRoom: 0, stop);
-            var mix = new RestMix(run, parsed.GetValue(logins), parsed.GetValue(lists), parsed.GetValue(publishes));
-            await run.Clients.CallAsync(parsed.GetValue(connections), mix.Next);
+            RestMix mix = Mix(run, parsed.GetValue(logins), parsed.GetValue(lists), parsed.GetValue(publishes));
+            await run.Clients.CallAsync(parsed.GetValue(connections), mix);
             run.Phase("warming up", parsed.GetValue(warmUp));
             await run.Sampler.WatchAsync(Clock.NowNs + Clock.FromSeconds(parsed.GetValue(warmUp)), stop);
             Mark from = await run.Sampler.StartAgainAsync();
@@ -52,45 +52,26 @@ internal static class RestCommand
         return command;
     }
 
-    /// <summary>Draws the next call. Each loop's thread calls it, so the calls are made beforehand and the choice is thread-safe.</summary>
-    private sealed class RestMix
+    private static RestMix Mix(LoadRun run, int logins, int lists, int publishes)
     {
-        private readonly RestCall[] _logins;
-        private readonly RestCall[] _lists;
-        private readonly RestCall[] _publishes;
-        private readonly RestCall[] _histories;
-        private readonly int _loginsBelow;
-        private readonly int _listsBelow;
-        private readonly int _publishesBelow;
+        string host = run.Target.Url.Authority;
+        Account[] accounts = [.. Enumerable.Range(0, run.Accounts.Count).Select(run.Accounts.For)];
+        return new RestMix(
+        [
+            new RestKind(logins, [.. accounts.Select(account => Call(
+                "login", "POST", "/auth/login", host, null, $"{{\"email\":\"{account.Email}\",\"password\":\"{account.Password}\"}}", StatusOk))]),
+            new RestKind(lists, [.. accounts.Select(account => Call("rooms", "GET", "/rooms", host, account.Token, null, StatusOk))]),
+            new RestKind(publishes, [.. run.Rooms.Select((room, i) => Call(
+                "publish", "POST", $"/rooms/{room}/messages", host, accounts[i % accounts.Length].Token, "{\"content\":\"a message of the load test\"}", StatusCreated))]),
+            new RestKind(RestMix.Whole - logins - lists - publishes, [.. run.Rooms.Select((room, i) => Call(
+                "history", "GET", $"/rooms/{room}/messages", host, accounts[i % accounts.Length].Token, null, StatusOk))]),
+        ]);
+    }
 
-        public RestMix(LoadRun run, int logins, int lists, int publishes)
-        {
-            string host = run.Target.Url.Authority;
-            Account[] accounts = [.. Enumerable.Range(0, run.Accounts.Count).Select(run.Accounts.For)];
-            _loginsBelow = logins;
-            _listsBelow = logins + lists;
-            _publishesBelow = logins + lists + publishes;
-            _logins = [.. accounts.Select(account => Call(
-                "login", "POST", "/auth/login", host, null, $"{{\"email\":\"{account.Email}\",\"password\":\"{account.Password}\"}}", StatusOk))];
-            _lists = [.. accounts.Select(account => Call("rooms", "GET", "/rooms", host, account.Token, null, StatusOk))];
-            _publishes = [.. run.Rooms.Select((room, i) => Call(
-                "publish", "POST", $"/rooms/{room}/messages", host, accounts[i % accounts.Length].Token, "{\"content\":\"a message of the load test\"}", StatusCreated))];
-            _histories = [.. run.Rooms.Select((room, i) => Call(
-                "history", "GET", $"/rooms/{room}/messages", host, accounts[i % accounts.Length].Token, null, StatusOk))];
-        }
-
-        public RestCall Next()
-        {
-            int draw = Random.Shared.Next(1000);
-            RestCall[] calls = draw < _loginsBelow ? _logins : draw < _listsBelow ? _lists : draw < _publishesBelow ? _publishes : _histories;
-            return calls[Random.Shared.Next(calls.Length)];
-        }
-
-        private static RestCall Call(string step, string method, string path, string host, string? token, string? content, int status)
-        {
-            string authorization = token is null ? "" : $"Authorization: Bearer {token}\r\n";
-            string length = content is null ? "" : $"Content-Type: application/json\r\nContent-Length: {content.Length}\r\n";
-            return new RestCall(step, Encoding.ASCII.GetBytes($"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}{length}\r\n{content}"), status);
-        }
+    private static RestCall Call(string step, string method, string path, string host, string? token, string? content, int status)
+    {
+        string authorization = token is null ? "" : $"Authorization: Bearer {token}\r\n";
+        string length = content is null ? "" : $"Content-Type: application/json\r\nContent-Length: {content.Length}\r\n";
+        return new RestCall(step, Encoding.ASCII.GetBytes($"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}{length}\r\n{content}"), status);
     }
 }
