@@ -1,3 +1,10 @@
 using BenchmarkDotNet.Running;
+using Chat.Bench;
 
-BenchmarkSwitcher.FromAssembly(typeof(Chat.Bench.RoomRingBenchmarks).Assembly).Run(args);
+if (args is ["--dry"])
+{
+    return DryRun.Run();
+}
+
+BenchmarkSwitcher.FromAssembly(typeof(RoomRingBenchmarks).Assembly).Run(args);
+return 0;

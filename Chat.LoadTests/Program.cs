@@ -18,6 +18,7 @@ Command[] commands =
     SlowConsumersCommand.Make(),
     VerifyCommand.Make(),
     CompareCommand.Make(),
+    GrowthCommand.Make(),
     ClientProcessCommand.Make(),
 ];
 return await LoadTestCommand.RunAsync(args, commands);

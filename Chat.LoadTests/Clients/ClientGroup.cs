@@ -79,7 +79,8 @@ internal sealed class ClientGroup : IClients
     public async Task<GroupSample> SampleAsync()
     {
         GroupSample[] samples = await OnLoopsAsync(static loop => new GroupSample(
-            loop.Counters with { }, loop.TakeLatencies(), loop.FirstNote, loop.Clients.Count(static client => client.IsMember), CpuS: 0));
+            loop.Counters with { }, loop.TakeLatencies(), loop.FirstNote,
+            loop.Clients.Count(static client => client.IsMember) + loop.Callers.Count(static caller => caller.HasSocket), CpuS: 0));
         return GroupSample.Merge(samples) with { CpuS = _usage.Read().CpuS };
     }
 

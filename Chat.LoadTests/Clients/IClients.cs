@@ -61,7 +61,7 @@ internal readonly record struct Backlog(long Missing, long Unanswered);
 /// <param name="Counters">Since they began.</param>
 /// <param name="Latencies">Since the last sample.</param>
 /// <param name="Note">The first thing that went wrong, or null.</param>
-/// <param name="Members">Connections that are welcome now.</param>
+/// <param name="Members">Connections that are welcome now; of REST, that are open.</param>
 /// <param name="CpuS">CPU time of the processes that they live in, in seconds.</param>
 internal sealed record GroupSample(Counters Counters, Latencies Latencies, string? Note, int Members, double CpuS)
 {

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 
 namespace Chat.LoadTests.Measuring;
@@ -26,7 +27,7 @@ internal sealed class ProcessUsage : IDisposable
         }
     }
 
-    /// <summary>What it has used so far. After its end: what it had used when it was last asked, and no memory.</summary>
+    /// <summary>What it has used so far. After its end: what it had when it was last asked.</summary>
     public Usage Read()
     {
         try
@@ -34,9 +35,9 @@ internal sealed class ProcessUsage : IDisposable
             _process.Refresh();
             Last = new Usage(_process.TotalProcessorTime.TotalSeconds, _process.WorkingSet64 / BytesPerMib);
         }
-        catch (InvalidOperationException)
+        catch (Exception exception) when (exception is InvalidOperationException or Win32Exception)
         {
-            Last = Last with { MemoryMib = 0 };
+            // It has ended: before the look into /proc, or while it looked.
         }
 
         return Last;

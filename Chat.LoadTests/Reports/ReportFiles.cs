@@ -9,23 +9,24 @@ internal static class ReportFiles
 {
     public const string JsonName = "report.json";
 
+    /// <summary>Makes the folder and tries whether it takes files: better known before a run of hours than after it.</summary>
+    /// <exception cref="CannotRunException">It does not.</exception>
+    public static void RequireWritable(string folder) => Try(() =>
+    {
+        Directory.CreateDirectory(folder);
+        new FileStream(Path.Combine(folder, Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose).Dispose();
+    });
+
     /// <summary>Writes all four into a folder, which is made when it is not there.</summary>
     /// <exception cref="CannotRunException">It cannot be written.</exception>
-    public static void Write(RunReport report, string folder)
+    public static void Write(RunReport report, string folder) => Try(() =>
     {
-        try
-        {
-            Directory.CreateDirectory(folder);
-            File.WriteAllText(Path.Combine(folder, JsonName), JsonSerializer.Serialize(report, ReportJson.Options));
-            File.WriteAllText(Path.Combine(folder, "report.csv"), Csv(report));
-            File.WriteAllText(Path.Combine(folder, "report.md"), Markdown(report));
-            File.WriteAllText(Path.Combine(folder, "report.html"), HtmlReport.Write(report));
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CannotRunException($"--report: {exception.Message}", exception);
-        }
-    }
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, JsonName), JsonSerializer.Serialize(report, ReportJson.Options));
+        File.WriteAllText(Path.Combine(folder, "report.csv"), Csv(report));
+        File.WriteAllText(Path.Combine(folder, "report.md"), Markdown(report));
+        File.WriteAllText(Path.Combine(folder, "report.html"), HtmlReport.Write(report));
+    });
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     /// <param name="path">The folder, or the JSON file in it.</param>
@@ -87,5 +88,21 @@ internal static class ReportFiles
         }
 
         return text.ToString();
+    }
+
+    /// <summary>Writes a text file.</summary>
+    /// <exception cref="CannotRunException">It cannot be written.</exception>
+    public static void WriteText(string path, string text) => Try(() => File.WriteAllText(path, text));
+
+    private static void Try(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CannotRunException($"It cannot be written: {exception.Message}", exception);
+        }
     }
 }

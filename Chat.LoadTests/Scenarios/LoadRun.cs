@@ -125,6 +125,12 @@ internal sealed class LoadRun : IAsyncDisposable
         Mark after = await Sampler.MarkAsync();
         Counters passed = after.Counters - before.Counters;
         _openingS += after.SecondsSince(before);
+        Sampler.RequireAlive();
+        if (passed.Opened == 0 && passed.Failed > 0)
+        {
+            throw new CannotRunException($"None of {passed.Failed:N0} connections was welcomed. First: {Sampler.FirstNote}.");
+        }
+
         if (mustAll && passed.Failed > 0)
         {
             throw new CannotRunException($"{passed.Failed:N0} of {passed.Failed + passed.Opened:N0} connections failed. First: {Sampler.FirstNote}.");

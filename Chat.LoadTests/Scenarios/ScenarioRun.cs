@@ -18,6 +18,11 @@ internal static class ScenarioRun
     public static async Task<int> RunAsync(
         string scenario, string main, LoadSettings settings, Func<LoadRun, CancellationToken, Task> playAsync, CancellationToken cancellation)
     {
+        if (settings.ReportFolder is { } reportFolder)
+        {
+            ReportFiles.RequireWritable(reportFolder);
+        }
+
         DateTimeOffset startedAt = DateTimeOffset.UtcNow;
         var view = new LiveView(scenario);
         RunReport? report = null;

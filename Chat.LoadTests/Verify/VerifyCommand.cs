@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Chat.LoadTests.Hosting;
+using Chat.LoadTests.Reports;
 
 namespace Chat.LoadTests.Verify;
 
@@ -94,6 +95,11 @@ internal static class VerifyCommand
 
     private static async Task<int> RunAsync(VerifySettings settings, CancellationToken cancellation)
     {
+        if (settings.ReportFolder is { } reportFolder)
+        {
+            ReportFiles.RequireWritable(reportFolder);
+        }
+
         DateTimeOffset startedAt = DateTimeOffset.UtcNow;
         Console.WriteLine($"Seed {settings.Seed}");
         var run = new VerifyRun(settings);

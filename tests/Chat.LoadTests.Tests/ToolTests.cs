@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
+using Chat.LoadTests.Reports;
 using Chat.LoadTests.Scenarios;
 using Chat.LoadTests.Verify;
 using Chat.TestKit;
@@ -10,8 +12,13 @@ namespace Chat.LoadTests.Tests;
 public sealed class ToolTests
 {
     /// <summary>The server of the same build: artifacts/bin/PROJECT/CONFIGURATION.</summary>
-    private static string Server { get; } = Path.GetFullPath(Path.Combine(
-        AppContext.BaseDirectory, "..", "..", "Chat.Server", new DirectoryInfo(AppContext.BaseDirectory).Name, "Chat.Server.dll"));
+    public static string Server { get; } = Built("Chat.Server");
+
+    /// <summary>This program, to be started as a process of its own.</summary>
+    public static string Program { get; } = Built("Chat.LoadTests");
+
+    private static string Built(string project) => Path.GetFullPath(Path.Combine(
+        AppContext.BaseDirectory, "..", "..", project, new DirectoryInfo(AppContext.BaseDirectory).Name, $"{project}.dll"));
 
     private static Task<int> RunAsync(Func<Command> command, string arguments) =>
         LoadTestCommand.RunAsync(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries), [command()]);
@@ -49,4 +56,67 @@ public sealed class ToolTests
     public async Task What_cannot_be_run_ends_with_exit_code_2(string arguments) => Assert.Equal(
         ExitCode.CannotRun,
         await RunAsync(FanoutCommand.Make, string.Format(CultureInfo.InvariantCulture, arguments, FreePort.Next())));
+
+    [Fact]
+    public async Task Several_processes_make_one_report_in_which_nothing_is_missing_or_twice()
+    {
+        using var folder = new TempFolder();
+
+        int code = await RunAsync(FanoutCommand.Make,
+            $"fanout --server {Server} --members 31 --rooms 2 --publishers 1 --rate 100 --seconds 2 --warm-up 0 --users 1 --processes 3 --threads 2 --report {folder.Path} --assert lost=0");
+
+        Assert.Equal(ExitCode.Ok, code);
+        RunReport report = ReportFiles.Read(folder.Path);
+        Assert.Equal(200 * 31, report.Steps.Single(static step => step.Name == "deliver").Ok);
+        Assert.Equal(200, report.Steps.Single(static step => step.Name == "ack").Ok);
+        Assert.Equal(62, report.Steps.Single(static step => step.Name == "connect").Ok);
+    }
+
+    [Fact]
+    public async Task Rest_calls_are_made_by_several_processes_too()
+    {
+        using var folder = new TempFolder();
+
+        int code = await RunAsync(RestCommand.Make,
+            $"rest --server {Server} --connections 5 --rooms 2 --seconds 1 --warm-up 0.2 --users 1 --processes 2 --report {folder.Path} --assert refused=0 --assert closed=0");
+
+        Assert.Equal(ExitCode.Ok, code);
+        RunReport report = ReportFiles.Read(folder.Path);
+        Assert.Equal(["history", "publish", "rooms"], report.Steps.Select(static step => step.Name).Order(StringComparer.Ordinal));
+        Assert.All(report.Timeline, static row => Assert.Equal(5, row.Members));
+    }
+
+    [Fact]
+    public async Task A_report_folder_that_takes_no_files_is_found_out_before_the_run()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder.File("file"), "", TestContext.Current.CancellationToken);
+        long startedAt = Stopwatch.GetTimestamp();
+
+        Assert.Equal(ExitCode.CannotRun, await RunAsync(FanoutCommand.Make, $"fanout --server {Server} --seconds 600 --report {folder.File("file")}"));
+        Assert.InRange(Stopwatch.GetElapsedTime(startedAt).TotalSeconds, 0, 300);
+    }
+
+    [Fact]
+    public async Task Reports_are_compared_only_with_those_of_the_same_scenario()
+    {
+        using var folder = new TempFolder();
+        var report = new RunReport
+        {
+            Scenario = "fanout",
+            Command = "",
+            Commit = "",
+            StartedAt = default,
+            Machine = new MachineFacts("", 2, 4, "", ""),
+            Settings = new Dictionary<string, string>(),
+            Figures = new Dictionary<string, double> { [Figures.DeliveriesPerS] = 100 },
+        };
+        ReportFiles.Write(report, folder.File("fanout"));
+        ReportFiles.Write(report with { Scenario = "saturate" }, folder.File("saturate"));
+
+        Assert.Equal(ExitCode.Ok, await RunAsync(CompareCommand.Make, $"compare {folder.File("fanout")} {folder.File("fanout")}"));
+        Assert.Equal(ExitCode.CannotRun, await RunAsync(CompareCommand.Make, $"compare {folder.File("fanout")} {folder.File("saturate")}"));
+        Assert.Equal(ExitCode.CannotRun, await RunAsync(CompareCommand.Make, $"compare {folder.File("fanout")} {folder.File("nothing")}"));
+        Assert.Equal(ExitCode.CannotRun, await RunAsync(CompareCommand.Make, $"compare {folder.File("fanout")} {folder.File(Path.Combine("fanout", "report.csv"))}"));
+    }
 }
