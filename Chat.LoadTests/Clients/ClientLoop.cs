@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Net;
-using HdrHistogram;
 
 namespace Chat.LoadTests.Clients;
 
@@ -29,11 +28,14 @@ internal sealed class ClientLoop : IDisposable
     private readonly List<RestClient> _callers = [];
     private readonly Thread _thread;
     private readonly long[] _heads;
+    private readonly byte[][] _messagesUpToSeq;
+    private readonly LatencyCounts _delivered = new();
     private volatile bool _isStopping;
     private Exception? _fault;
     private Openings? _openings;
     private Publishing? _publishing;
     private uint _maskingKey;
+    private int _markerPlace;
     private long _measureFromUs = long.MaxValue;
     private long _measureToUs = long.MaxValue;
 
@@ -41,6 +43,7 @@ internal sealed class ClientLoop : IDisposable
     {
         Target = target;
         _heads = new long[target.Rooms.Count];
+        _messagesUpToSeq = [.. target.Rooms.Select(EventScan.MessageUpToSeq)];
         _maskingKey = (uint)HashCode.Combine(number, Environment.ProcessId) | 1;
         Sockets = SocketSet.Create();
         _thread = new Thread(Run) { IsBackground = true, Name = $"clients {number}" };
@@ -51,6 +54,9 @@ internal sealed class ClientLoop : IDisposable
 
     /// <summary>The thread's receive buffer. What it holds is of one client, for the length of one read.</summary>
     public byte[] Buffer { get; } = GC.AllocateUninitializedArray<byte>(FrameBytesMax + 16 + ReadBytes, pinned: true);
+
+    /// <summary>Where the last marker was: see <see cref="Marker.TryFind(ReadOnlySpan{byte}, ref int, out Marker)"/>.</summary>
+    public ref int MarkerPlace => ref _markerPlace;
 
     public Counters Counters { get; } = new();
 
@@ -131,6 +137,7 @@ internal sealed class ClientLoop : IDisposable
     /// <summary>Hands over what was timed since the last call.</summary>
     public Latencies TakeLatencies()
     {
+        _delivered.PourInto(Latencies.Deliver);
         Latencies taken = Latencies;
         Latencies = new Latencies();
         return taken;
@@ -138,9 +145,24 @@ internal sealed class ClientLoop : IDisposable
 
     public void Connect(WebSocketClient client) => client.Connect(Target.Address);
 
-    public void RecordDelivery(Marker marker, long nowNs) => Record(Latencies.Deliver, marker, nowNs);
+    /// <summary>How every message event of a room begins, as this server writes it.</summary>
+    public ReadOnlySpan<byte> MessageUpToSeq(int room) => _messagesUpToSeq[room];
 
-    public void RecordAck(Marker marker, long nowNs) => Record(Latencies.Ack, marker, nowNs);
+    public void RecordDelivery(Marker marker, long nowUs)
+    {
+        if (IsMeasured(marker, nowUs, out long ageUs))
+        {
+            _delivered.Record(ageUs);
+        }
+    }
+
+    public void RecordAck(Marker marker, long nowUs)
+    {
+        if (IsMeasured(marker, nowUs, out long ageUs))
+        {
+            Latencies.Record(Latencies.Ack, ageUs);
+        }
+    }
 
     /// <summary>The highest seq that anybody saw of the room.</summary>
     public void SawSeq(int room, long seq)
@@ -243,14 +265,11 @@ internal sealed class ClientLoop : IDisposable
         }
     }
 
-    private void Record(LongHistogram histogram, Marker marker, long nowNs)
+    /// <summary>It was due in the measured time.</summary>
+    private bool IsMeasured(Marker marker, long nowUs, out long ageUs)
     {
-        long ageUs = marker.AgeUs(nowNs);
-        long dueUs = nowNs / Clock.NsPerUs - ageUs;
-        if (dueUs >= _measureFromUs && dueUs < _measureToUs)
-        {
-            Latencies.Record(histogram, ageUs);
-        }
+        ageUs = marker.AgeUs(nowUs);
+        return nowUs - ageUs >= _measureFromUs && nowUs - ageUs < _measureToUs;
     }
 }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Text;
 using System.Text.Json;
 
 namespace Chat.LoadTests.Clients;
@@ -45,6 +46,9 @@ internal static class EventScan
             _ => EventKind.Other,
         };
     }
+
+    /// <summary>What stands before the seq in every message event of a room.</summary>
+    public static byte[] MessageUpToSeq(long roomId) => Encoding.ASCII.GetBytes($"{Encoding.ASCII.GetString(MessageToRoom)}{roomId}{Encoding.ASCII.GetString(RoomToSeq)}");
 
     /// <summary>Room and seq of a message event.</summary>
     /// <returns>False when it has none: then it is no message of the protocol.</returns>

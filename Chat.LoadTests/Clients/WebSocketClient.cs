@@ -102,9 +102,17 @@ internal sealed class WebSocketClient : Client
             _isUpgraded = true;
         }
 
+        long seenSeq = LastSeq;
+        long nowUs = nowNs / Clock.NsPerUs;
         while (HasSocket)
         {
             Span<byte> rest = bytes[consumed..];
+            if (TryTakeNext(rest, nowUs, out int taken))
+            {
+                consumed += taken;
+                continue;
+            }
+
             if (!FrameReader.TryReadHeader(
                 rest, FrameSender.Server, rsv1Allowed: false, ClientLoop.FrameBytesMax, out FrameHeader header, out ProtocolError error))
             {
@@ -126,6 +134,11 @@ internal sealed class WebSocketClient : Client
             OnFrame(header, rest[header.HeaderBytes..frameBytes], nowNs);
         }
 
+        if (LastSeq > seenSeq)
+        {
+            Loop.SawSeq(_room, LastSeq);
+        }
+
         return consumed;
     }
 
@@ -145,6 +158,57 @@ internal sealed class WebSocketClient : Client
         }
 
         Loop.OnEnded(this, wasMember, reason);
+    }
+
+    /// <summary>
+    /// The frame that nearly all are, in a third of the time that <see cref="OnFrame"/> takes: a whole message event of this room as
+    /// this server writes it, the next in order, with a marker. Whatever differs is left, untouched, to the way that knows everything.
+    /// </summary>
+    private bool TryTakeNext(ReadOnlySpan<byte> input, long nowUs, out int frameBytes)
+    {
+        const byte FinAndText = 0x81;
+        const byte UnmaskedLength16 = 126;
+        const int HeaderBytes = 4;
+        frameBytes = 0;
+        if (input.Length < HeaderBytes || input[0] != FinAndText || input[1] != UnmaskedLength16)
+        {
+            return false;
+        }
+
+        frameBytes = HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(input[2..]);
+        if (input.Length < frameBytes)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> payload = input[HeaderBytes..frameBytes];
+        ReadOnlySpan<byte> upToSeq = Loop.MessageUpToSeq(_room);
+        if (!payload.StartsWith(upToSeq))
+        {
+            return false;
+        }
+
+        long seq = 0;
+        for (int at = upToSeq.Length; at < payload.Length && payload[at] is >= (byte)'0' and <= (byte)'9'; at++)
+        {
+            seq = seq * 10 + (payload[at] - '0');
+        }
+
+        if (seq != LastSeq + 1 || _missedUpTo != 0 || _anySeqNext || !Marker.TryFind(payload, ref Loop.MarkerPlace, out Marker marker))
+        {
+            return false;
+        }
+
+        LastSeq = seq;
+        Loop.Counters.Delivered++;
+        Loop.RecordDelivery(marker, nowUs);
+        if (marker.Publisher == Index)
+        {
+            CheckOwn(marker.Number);
+            OnOwnMessageSettled();
+        }
+
+        return true;
     }
 
     private void OnFrame(FrameHeader header, ReadOnlySpan<byte> payload, long nowNs)
@@ -174,7 +238,7 @@ internal sealed class WebSocketClient : Client
                 Loop.Counters.Acked++;
                 if (Marker.TryFind(payload, out Marker acked))
                 {
-                    Loop.RecordAck(acked, nowNs);
+                    Loop.RecordAck(acked, nowNs / Clock.NsPerUs);
                 }
 
                 break;
@@ -210,7 +274,7 @@ internal sealed class WebSocketClient : Client
 
         if (_missedUpTo == 0)
         {
-            Loop.RecordDelivery(marker, nowNs); // Replayed events are as old as the absence was: they say nothing of delivery.
+            Loop.RecordDelivery(marker, nowNs / Clock.NsPerUs); // Replayed events are as old as the absence was: they say nothing of delivery.
         }
         else if (seq >= _missedUpTo)
         {

@@ -16,7 +16,7 @@ internal static class HtmlReport
         .soft{color:var(--soft);margin:2px 0} .bad{color:var(--bad);font-weight:600}
         code{display:block;overflow-x:auto;margin:10px 0;padding:8px 10px;background:var(--card);border:1px solid var(--edge);border-radius:6px;font:13px/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
         .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px;margin:16px 0}
-        .tile{padding:10px 12px;background:var(--card);border:1px solid var(--edge);border-radius:8px} .tile b{display:block;font-size:20px;font-variant-numeric:tabular-nums} .tile span{color:var(--soft);font-size:13px}
+        .tile{padding:10px 12px;background:var(--card);border:1px solid var(--edge);border-radius:8px} .tile b{display:block;font-size:20px;font-variant-numeric:tabular-nums} .tile small{font-size:13px;font-weight:400} .tile span{color:var(--soft);font-size:13px}
         .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:12px}
         figure{margin:0;padding:10px 12px;background:var(--card);border:1px solid var(--edge);border-radius:8px} figcaption{font-weight:600;font-size:14px;margin-bottom:4px}
         svg{display:block;width:100%;height:auto} svg text{fill:var(--soft);font:12px system-ui,sans-serif} .grid{stroke:var(--edge)} polyline{fill:none;stroke-width:2;stroke-linejoin:round}
@@ -83,7 +83,7 @@ internal static class HtmlReport
         foreach (string name in Headlines.Where(report.Figures.ContainsKey))
         {
             Figure figure = Reports.Figures.Find(name)!;
-            page.Append(CultureInfo.InvariantCulture, $"<div class=\"tile\"><b>{Text(figure.TextWithUnit(report.Figures[name]))}</b><span>{Text(name)}</span></div>");
+            page.Append(CultureInfo.InvariantCulture, $"<div class=\"tile\"><b>{Text(Figure.Text(report.Figures[name]))} <small>{Text(figure.Unit)}</small></b><span>{Text(name)}</span></div>");
         }
 
         page.Append("</div>");

@@ -44,10 +44,26 @@ public sealed class MarkerTests
     {
         long dueNs = ((1L << 35) - 1) * Clock.NsPerUs;
 
-        Assert.Equal(2000, Marker.At(dueNs, 1, 1).AgeUs(dueNs + 2000 * Clock.NsPerUs));
+        Assert.Equal(2000, Marker.At(dueNs, 1, 1).AgeUs(dueNs / Clock.NsPerUs + 2000));
     }
 
     [Fact]
     public void A_message_that_comes_before_it_is_due_is_not_hours_old() =>
-        Assert.Equal(0, Marker.At(5_000_000, 1, 1).AgeUs(4_000_000));
+        Assert.Equal(0, Marker.At(5_000_000, 1, 1).AgeUs(4_000));
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [InlineData(40)]
+    [InlineData(1000)]
+    [InlineData(-1)]
+    public void A_marker_is_found_wherever_the_last_one_was(int place)
+    {
+        byte[] payload = new byte[60];
+        new Marker(1, 2, 3).Write(payload.AsSpan(40));
+
+        Assert.True(Marker.TryFind(payload, ref place, out Marker found));
+        Assert.Equal(new Marker(1, 2, 3), found);
+        Assert.Equal(40, place);
+    }
 }
