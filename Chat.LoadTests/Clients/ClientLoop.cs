@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using HdrHistogram;
 
 namespace Chat.LoadTests.Clients;
 
@@ -29,7 +30,6 @@ internal sealed class ClientLoop : IDisposable
     private readonly Thread _thread;
     private readonly long[] _heads;
     private readonly byte[][] _messagesUpToSeq;
-    private readonly LatencyCounts _delivered = new();
     private volatile bool _isStopping;
     private Exception? _fault;
     private Openings? _openings;
@@ -137,7 +137,6 @@ internal sealed class ClientLoop : IDisposable
     /// <summary>Hands over what was timed since the last call.</summary>
     public Latencies TakeLatencies()
     {
-        _delivered.PourInto(Latencies.Deliver);
         Latencies taken = Latencies;
         Latencies = new Latencies();
         return taken;
@@ -148,21 +147,9 @@ internal sealed class ClientLoop : IDisposable
     /// <summary>How every message event of a room begins, as this server writes it.</summary>
     public ReadOnlySpan<byte> MessageUpToSeq(int room) => _messagesUpToSeq[room];
 
-    public void RecordDelivery(Marker marker, long nowUs)
-    {
-        if (IsMeasured(marker, nowUs, out long ageUs))
-        {
-            _delivered.Record(ageUs);
-        }
-    }
+    public void RecordDelivery(Marker marker, long nowUs) => Record(Latencies.Deliver, marker, nowUs);
 
-    public void RecordAck(Marker marker, long nowUs)
-    {
-        if (IsMeasured(marker, nowUs, out long ageUs))
-        {
-            Latencies.Record(Latencies.Ack, ageUs);
-        }
-    }
+    public void RecordAck(Marker marker, long nowUs) => Record(Latencies.Ack, marker, nowUs);
 
     /// <summary>The highest seq that anybody saw of the room.</summary>
     public void SawSeq(int room, long seq)
@@ -265,11 +252,14 @@ internal sealed class ClientLoop : IDisposable
         }
     }
 
-    /// <summary>It was due in the measured time.</summary>
-    private bool IsMeasured(Marker marker, long nowUs, out long ageUs)
+    private void Record(LongHistogram histogram, Marker marker, long nowUs)
     {
-        ageUs = marker.AgeUs(nowUs);
-        return nowUs - ageUs >= _measureFromUs && nowUs - ageUs < _measureToUs;
+        long ageUs = marker.AgeUs(nowUs);
+        long dueUs = nowUs - ageUs;
+        if (dueUs >= _measureFromUs && dueUs < _measureToUs)
+        {
+            Latencies.Record(histogram, ageUs);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ namespace Chat.LoadTests.Clients;
 /// </summary>
 internal sealed class Latencies
 {
-    public const long LongestUs = 3_600_000_000;
+    private const long LongestUs = 3_600_000_000;
     private const int SignificantDigits = 3;
 
     private readonly Dictionary<string, LongHistogram> _steps = [];

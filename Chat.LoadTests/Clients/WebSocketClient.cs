@@ -161,8 +161,8 @@ internal sealed class WebSocketClient : Client
     }
 
     /// <summary>
-    /// The frame that nearly all are, in a third of the time that <see cref="OnFrame"/> takes: a whole message event of this room as
-    /// this server writes it, the next in order, with a marker. Whatever differs is left, untouched, to the way that knows everything.
+    /// The frame that nearly all are: a whole message event of this room as this server writes it, the next in order, with a marker. At
+    /// saturation it is what the client does. Whatever differs is left, untouched, to <see cref="OnFrame"/>.
     /// </summary>
     private bool TryTakeNext(ReadOnlySpan<byte> input, long nowUs, out int frameBytes)
     {
