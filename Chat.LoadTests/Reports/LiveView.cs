@@ -11,6 +11,7 @@ internal sealed class LiveView(string scenario)
     private readonly bool _isInteractive = AnsiConsole.Profile.Capabilities.Interactive && !Console.IsOutputRedirected;
     private LiveDisplayContext? _display;
     private string _phase = "";
+    private TimelineRow? _last;
     private double _phaseEndS;
     private double _phaseStartS;
     private double _nowS;
@@ -44,13 +45,15 @@ internal sealed class LiveView(string scenario)
         }
         else
         {
-            _display.UpdateTarget(new Text($"{scenario}: {phase}"));
+            _display.UpdateTarget(_last is { } row ? Table(row) : new Text($"{scenario}: {phase}"));
+            _display.Refresh();
         }
     }
 
     public void Show(TimelineRow row)
     {
         _nowS = row.AtS;
+        _last = row;
         if (_display is null)
         {
             Console.WriteLine(Line(row));
@@ -80,7 +83,7 @@ internal sealed class LiveView(string scenario)
             .Title($"[bold]{Markup.Escape(scenario)}[/]  {Markup.Escape(_phase)}");
         void Add(string name, string value) => table.AddRow(new Text(name), new Text(value).RightJustified());
 
-        table.AddRow(new Text($"{row.AtS:0} s"), new Markup($"[green]{new string('━', filled)}[/][grey]{new string('━', BarCells - filled)}[/] {part:0 %}"));
+        table.AddRow(new Text($"{row.AtS:0} s"), new Markup($"[green]{new string('━', filled)}[/][grey]{new string('─', BarCells - filled)}[/] {part:0 %}"));
         Add("connected", Figure.Text(row.Members));
         Add("sent", $"{Figure.Text(row.MessagesPerS)} /s");
         Add("received", $"{Figure.Text(row.DeliveriesPerS)} /s");
