@@ -35,7 +35,8 @@ clean_up() {
 
 start_server() {
     local tries
-    (cd "$work" && RATE_LIMITS=off CONTENT_CHARS_MAX=65536 WS_MESSAGE_BYTES_MAX=70000 \
+    # A server checks that its limits hold the longest content as JSON, each character escaped.
+    (cd "$work" && RATE_LIMITS=off CONTENT_CHARS_MAX=65536 WS_MESSAGE_BYTES_MAX=787456 HTTP_BODY_BYTES_MAX=787456 \
         exec taskset -c 0 dotnet "$server_dll" --port 0 --host localhost --data-dir data --database-url '') >"$work/log" 2>&1 &
     server=$!
     for ((tries = 0; tries < 300; tries++)); do

@@ -11,8 +11,11 @@ internal sealed class PublishOptions
     /// <summary>CONTENT_CHARS_MAX of a server that was told nothing else.</summary>
     private const int ContentCharsMax = 4000;
 
-    /// <summary>An ASCII content takes no more than this beside itself in a command.</summary>
-    private const int CommandBytes = 256;
+    /// <summary>A server wants to be able to hold the longest content as JSON with every character escaped, and this much around it.</summary>
+    private const int EscapedBytesPerChar = 12;
+
+    private const int EnvelopeBytes = 1024;
+    private const int CommandBytesMax = 64 * 1024; // WS_MESSAGE_BYTES_MAX and HTTP_BODY_BYTES_MAX by default.
 
     private const int ContentBytesMax = 64 * 1024;
 
@@ -47,8 +50,10 @@ internal sealed class PublishOptions
         ServerLaunch launch = ForConnections(settings.Launch, connections);
         if (parsed.GetValue(_size) is int bytes and > ContentCharsMax)
         {
+            string commandBytesMax = $"{Math.Max(CommandBytesMax, (bytes * EscapedBytesPerChar) + EnvelopeBytes)}";
             launch = WithDefault(launch, "CONTENT_CHARS_MAX", $"{bytes}");
-            launch = WithDefault(launch, "WS_MESSAGE_BYTES_MAX", $"{bytes + CommandBytes}");
+            launch = WithDefault(launch, "WS_MESSAGE_BYTES_MAX", commandBytesMax);
+            launch = WithDefault(launch, "HTTP_BODY_BYTES_MAX", commandBytesMax);
         }
 
         return settings with { Launch = launch };

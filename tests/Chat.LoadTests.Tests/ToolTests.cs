@@ -73,6 +73,11 @@ public sealed class ToolTests
     }
 
     [Fact]
+    public async Task A_server_of_its_own_takes_the_longest_message_that_may_be_asked_for() => Assert.Equal(
+        ExitCode.Ok,
+        await RunAsync(FanoutCommand.Make, $"fanout --server {Server} --members 2 --rate 10 --size 65536 --seconds 0.5 --warm-up 0 --users 1 --assert lost=0 --assert refused=0"));
+
+    [Fact]
     public async Task Rest_calls_are_made_by_several_processes_too()
     {
         using var folder = new TempFolder();
