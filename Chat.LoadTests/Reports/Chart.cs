@@ -16,7 +16,7 @@ internal sealed record Chart(string Title, string XName, string YName, IReadOnly
     private const int Width = 420;
     private const int Height = 240;
     private const int Left = 52;
-    private const int Right = 14;
+    private const int Right = 22;
     private const int Top = 12;
     private const int Bottom = 40;
     private const int TicksWanted = 5;

@@ -44,7 +44,7 @@ internal static class GrowthCommand
         return command;
     }
 
-    private static string Text(double slope) => slope.ToString("0.00", CultureInfo.InvariantCulture);
+    private static string Text(double slope) => (Math.Round(slope, 2) + 0.0).ToString("0.00", CultureInfo.InvariantCulture); // And no -0.00.
 
     /// <summary>As Markdown, for documents.</summary>
     private static void Print(string x, Growth[] lines)
