@@ -119,7 +119,7 @@ draw_members() {
 }
 
 draw_rooms() {
-    draw rooms 'Rooms, a member in each, 2,000 messages a second' --x rooms --y server_us_per_delivery --y p99
+    draw rooms 'Rooms, a member in each, 2,000 messages a second' --x rooms --y server_us_per_delivery
 }
 
 draw_size() {
