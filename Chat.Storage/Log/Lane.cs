@@ -142,12 +142,13 @@ internal sealed class Lane
 
     /// <summary>
     /// Keeps commits apart. Sleeping is right here: the thread is the lane's own, and a timer would only wake it. When more
-    /// rows wait than a batch holds there is nothing to gain.
+    /// rows wait than a batch holds there is nothing to gain, and when less is left than half of what a sleep takes at least, it would overshoot:
+    /// a commit of 0.9 ms began every 2 ms, and half of the messages waited for that.
     /// </summary>
     private void Pace()
     {
         var left = (_options.CommitIntervalMin ?? _store.CommitIntervalMin(_rooms)) - Stopwatch.GetElapsedTime(_committedAt);
-        if (left > TimeSpan.Zero && _log.QueuedRows < _options.BatchRowsMax && !_stopping.IsCancellationRequested)
+        if (left > OneMs / 2 && _log.QueuedRows < _options.BatchRowsMax && !_stopping.IsCancellationRequested)
             Thread.Sleep(left < OneMs ? OneMs : left);
         _committedAt = Stopwatch.GetTimestamp();
     }

@@ -149,6 +149,60 @@ public sealed class FaultsOnSqlite() : FaultTests(ServerLaunch.Sqlite)
         await load.ProgressAsync();
         await load.CheckAsync();
     }
+
+    [Theory]
+    [InlineData(Immediate)]
+    [InlineData(Committed)]
+    public async Task Failing_fsyncs_delay_and_lose_nothing_and_need_no_restart(string delivery)
+    {
+        await using RunningServer server = await StartAsync(delivery);
+        await using Load load = await Load.StartAsync(server);
+        await load.ProgressAsync();
+        await using (await FailingSync.StartAsync(server.Process.Id))
+        {
+            await server.ReadyBecomesAsync(false);
+        }
+
+        await server.ReadyBecomesAsync(true);
+        await load.ProgressAsync();
+        Assert.Equal(0, load.Rollbacks);
+
+        await using (await FailingSync.StartAsync(server.Process.Id))
+        {
+            await server.ReadyBecomesAsync(false);
+            await server.KillAndStartAgainAsync();
+        }
+
+        await load.ProgressAsync();
+        await load.CheckAsync();
+    }
+
+    /// <summary>
+    /// What was written and not synced is in the kernel's cache, so that no kill shows a false acknowledgement. This test watches for one.
+    /// </summary>
+    [Fact]
+    public async Task While_fsyncs_fail_nothing_is_acknowledged_and_the_log_says_why()
+    {
+        await using RunningServer server = await StartAsync(Immediate);
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        using ChatSocket socket = await server.EnterAsync(user, room);
+        await using (await FailingSync.StartAsync(server.Process.Id))
+        {
+            await socket.SayAsync("not durable", "n");
+            await socket.NextMessagesAsync(1, 1);
+            await server.ReadyBecomesAsync(false); // The second attempt has failed as well.
+            await socket.NothingElseAsync();
+            Assert.Contains("cannot commit and keeps trying", server.Process.Output, StringComparison.Ordinal);
+            Assert.Contains("disk I/O error", server.Process.Output, StringComparison.Ordinal);
+        }
+
+        JsonElement ack = await socket.NextAsync("ack");
+        Assert.Equal(("n", 1), (ack.Text("nonce"), ack.Number("seq")));
+        await server.ReadyBecomesAsync(true);
+        Assert.Equal(2, await server.PublishAsync(user, room, "and on"));
+        Assert.Equal(["not durable", "and on"], (await server.HistoryAsync(user, room)).Select(message => message.Text("content")));
+    }
 }
 
 public sealed class FaultsOnPostgres() : FaultTests(ServerLaunch.Postgres)
