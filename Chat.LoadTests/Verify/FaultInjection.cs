@@ -12,6 +12,11 @@ internal sealed class FaultInjection(
 {
     private const int AcknowledgedBetweenFaults = 50;
     private const int FreezeMsMax = 3000;
+
+    /// <summary>Now and then one that outlasts every time limit of the server, so that it gives its connections up.</summary>
+    private const int LongFreezeMs = 30_000;
+    private const int FreezesPerLongFreeze = 5;
+
     private const int DownMsMax = 500;
     private const double KillWhileDatabaseIsDown = 0.25;
 
@@ -95,10 +100,10 @@ internal sealed class FaultInjection(
                 break;
             default:
                 await database!.FreezeAsync();
-                Interlocked.Increment(ref tally.DatabaseFreezes);
+                bool isLong = Interlocked.Increment(ref tally.DatabaseFreezes) % FreezesPerLongFreeze == 0;
                 try
                 {
-                    await Task.Delay(random.Next(FreezeMsMax), cancellation);
+                    await Task.Delay(isLong ? LongFreezeMs : random.Next(FreezeMsMax), cancellation);
                 }
                 finally
                 {

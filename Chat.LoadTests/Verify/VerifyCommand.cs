@@ -29,8 +29,8 @@ internal static class VerifyCommand
         Option<int?> kills = AddFault(command, "--kills", $"Times to kill the server (SIGKILL) and start it again; only one of our own. Default: {DefaultKills}.");
         Option<int?> terminations = AddFault(command, "--terminations", $"Times to stop the server (SIGTERM) and start it again; only one of our own. Default: {DefaultTerminations}.");
         Option<int?> stops = AddFault(command, "--database-stops", $"Times to crash PostgreSQL (stop -m immediate) and start it again. Default: {DefaultDatabaseStops}, with --postgres or --postgres-data.");
-        Option<int?> freezes = AddFault(command, "--database-freezes", $"Times to freeze PostgreSQL (SIGSTOP) for up to 3 s. Default: {DefaultDatabaseFreezes}, with --postgres or --postgres-data.");
-        var cuts = new Option<long>("--cuts") { Description = "Sockets that the clients cut at random bytes.", DefaultValueFactory = _ => DefaultCuts };
+        Option<int?> freezes = AddFault(command, "--database-freezes", $"Times to freeze PostgreSQL (SIGSTOP) for up to 3 s, each fifth time for 30 s. Default: {DefaultDatabaseFreezes}, with --postgres or --postgres-data.");
+        var cuts = new Option<long>("--cuts") { Description = "Sockets that the clients cut at random bytes; each client makes one or two cuts a second at most.", DefaultValueFactory = _ => DefaultCuts };
         cuts.Validators.Add(result => RequireFrom0(result, "--cuts"));
         var postgres = new Option<bool>("--postgres") { Description = "Make a private PostgreSQL cluster for the run, and let the server of our own store there." };
         var postgresData = new Option<string?>("--postgres-data") { Description = "Data folder of a running PostgreSQL that may be crashed; one that 'pg_ctl -D DIR start' starts. With --url or --database-url." };
