@@ -6,6 +6,7 @@ namespace Chat.Bench;
 /// How near the message log's writer, with its transaction for each 1000 rows, comes to the fastest way into the same table: one psql \copy of all
 /// the rows as text. The time of psql's process is in it, which is about a hundredth.
 /// </summary>
+[MemoryDiagnoser]
 [InThisProcess]
 public class BulkLoadBenchmarks
 {

@@ -9,6 +9,7 @@ namespace Chat.Bench;
 /// servers do, a prepared INSERT for each message; the importer is the message log's writer, with its fence and the rooms' last_seq; the array
 /// insert is what that writer falls back to after an unclear outcome.
 /// </summary>
+[MemoryDiagnoser]
 [InThisProcess]
 public class CopyBatchBenchmarks : IAsyncDisposable
 {

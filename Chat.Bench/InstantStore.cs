@@ -5,7 +5,7 @@ namespace Chat.Bench;
 /// <summary>A store whose batches are committed as soon as they are handed over: what is left is the cost of the message log itself.</summary>
 internal sealed class InstantStore : IChatStore
 {
-    public TimeSpan CommitIntervalMin => TimeSpan.Zero;
+    public TimeSpan CommitIntervalMin(int rooms) => TimeSpan.Zero;
 
     public IMessageWriter OpenWriter() => new Writer();
 
