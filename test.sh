@@ -51,7 +51,7 @@ find_missing() {
     command -v curl >/dev/null || missing+=(curl)
     has_postgres || missing+=(postgresql)
     find_python >/dev/null || missing+=(python3-websockets)
-    [[ $(uname) != Linux ]] || command -v strace >/dev/null || missing+=(strace)
+    [[ $(uname) != Linux ]] || command -v cc >/dev/null || missing+=(gcc libc6-dev)
 }
 
 install_missing() {

@@ -1,62 +1,68 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
+using Chat.TestKit;
 
 namespace Chat.Server.Tests.EndToEnd;
 
 /// <summary>
-/// A disk that takes writes and cannot keep them, for one process, until disposed: each of its fsync and fdatasync calls answers EIO and does nothing.
-/// Linux: strace changes the answers of the system calls of a process that it is attached to.
+/// A disk that takes writes and cannot keep them, for one process and only while we say so: each of its fsync and fdatasync calls answers EIO and does
+/// nothing. Linux: a small library, preloaded (ld.so(8)), stands before libc's; strace would need the right to trace, which containers often lack.
 /// </summary>
-internal sealed partial class FailingSync : IAsyncDisposable
+internal sealed class FailingSync : IDisposable
 {
-    private const int SigInt = 2;
+    private const string Source = """
+        #define _GNU_SOURCE
+        #include <errno.h>
+        #include <stdlib.h>
+        #include <sys/syscall.h>
+        #include <unistd.h>
 
-    private readonly Process _strace;
-    private readonly Task<string> _rest;
+        static int sync_with(long number, int fd)
+        {
+            const char *flag = getenv("FAILING_SYNC");
+            if (flag && access(flag, F_OK) == 0) {
+                errno = EIO;
+                return -1;
+            }
+            return syscall(number, fd);
+        }
 
-    private FailingSync(Process strace)
+        int fsync(int fd) { return sync_with(SYS_fsync, fd); }
+        int fdatasync(int fd) { return sync_with(SYS_fdatasync, fd); }
+        """;
+
+    private readonly TempFolder _folder = new();
+
+    private FailingSync()
     {
-        _strace = strace;
-        _rest = strace.StandardError.ReadToEndAsync();
     }
 
-    /// <summary>Answers when every call fails; skips the test where that cannot be had.</summary>
-    public static async Task<FailingSync> StartAsync(int processId)
+    private string Library => Path.Combine(_folder.Path, "failing-sync.so");
+
+    private string Flag => Path.Combine(_folder.Path, "fails");
+
+    /// <summary>Builds the library; skips the test where there is no C compiler.</summary>
+    public static async Task<FailingSync> CreateAsync()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Failing fsyncs need Linux.");
-        Assert.SkipUnless(IsInstalled, "Failing fsyncs need strace.");
-        Process strace = Process.Start(new ProcessStartInfo(
-            "strace", ["-f", "-p", $"{processId}", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO"])
-        {
-            RedirectStandardError = true,
-        })!;
-        string first = await strace.StandardError.ReadLineAsync().WaitAsync(Deadline.ForAnswer) ?? "";
-        var failing = new FailingSync(strace);
-        if (first.Contains(" attached", StringComparison.Ordinal))
-        {
-            return failing;
-        }
-
-        await failing.DisposeAsync();
-        Assert.Skip($"strace may not attach to a process here: {first}");
-        throw new UnreachableException();
+        Assert.SkipUnless(
+            (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(static folder => File.Exists(Path.Combine(folder, "cc"))),
+            "Failing fsyncs need a C compiler (cc).");
+        var failing = new FailingSync();
+        string source = Path.Combine(failing._folder.Path, "failing-sync.c");
+        await File.WriteAllTextAsync(source, Source);
+        using Process compiler = Process.Start(new ProcessStartInfo("cc", ["-shared", "-fPIC", "-O1", "-o", failing.Library, source]) { RedirectStandardError = true })!;
+        string errors = await compiler.StandardError.ReadToEndAsync();
+        await compiler.WaitForExitAsync();
+        Assert.True(compiler.ExitCode == 0, errors);
+        return failing;
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        if (!_strace.HasExited)
-        {
-            _ = Kill(_strace.Id, SigInt); // It lets go of the process.
-        }
+    /// <summary>A server whose syncs fail between <see cref="Begin"/> and <see cref="End"/>.</summary>
+    public ServerLaunch Of(ServerLaunch launch) => launch.With("LD_PRELOAD", Library).With("FAILING_SYNC", Flag);
 
-        await _strace.WaitForExitAsync().WaitAsync(Deadline.ForAnswer);
-        await _rest;
-        _strace.Dispose();
-    }
+    public void Begin() => File.WriteAllText(Flag, "");
 
-    private static bool IsInstalled =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(static folder => File.Exists(Path.Combine(folder, "strace")));
+    public void End() => File.Delete(Flag);
 
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int processId, int signal);
+    public void Dispose() => _folder.Dispose();
 }
