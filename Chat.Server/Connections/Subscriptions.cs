@@ -53,7 +53,7 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
         }
         catch (Exception exception) // The edge of this task.
         {
-            SubscribeFailed(logger, roomId, exception);
+            SubscribeFailed(logger, roomId, exception.Message, exception is StoreUnavailableException ? null : exception);
             session.Shard.Post(
                 static (target, argument) =>
                     ((WebSocketSession)target).SendError(ErrorCode.Unavailable, "the database is not available", (long)argument!),
@@ -62,6 +62,6 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "A subscription to room {RoomId} failed")]
-    private static partial void SubscribeFailed(ILogger logger, long roomId, Exception exception);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A subscription to room {RoomId} failed: {Reason}")]
+    private static partial void SubscribeFailed(ILogger logger, long roomId, string reason, Exception? unexpected);
 }

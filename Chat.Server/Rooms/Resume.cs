@@ -1,5 +1,6 @@
 using Chat.Protocol.WebSocket;
 using Chat.Server.Connections;
+using Chat.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Chat.Server.Rooms;
@@ -117,7 +118,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         }
         catch (Exception exception) // The edge of this task: whatever failed, the client is told and can come again.
         {
-            ReplayFailed(logger, room.Id, exception);
+            ReplayFailed(logger, room.Id, exception.Message, exception is StoreUnavailableException ? null : exception);
             membership.Group.Shard.Post(static (_, argument) => Fail((Membership)argument!), this, membership);
         }
     }
@@ -160,8 +161,8 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The replay of room {RoomId} could not be read")]
-    private static partial void ReplayFailed(ILogger logger, long roomId, Exception exception);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The replay of room {RoomId} could not be read: {Reason}")]
+    private static partial void ReplayFailed(ILogger logger, long roomId, string reason, Exception? unexpected);
 
     private sealed record Replay(Membership Membership, bool Recovered, long? RolledBackTo, ReadOnlyMemory<byte> Frames);
 }
