@@ -206,13 +206,26 @@ public sealed class RawClient : IDisposable
     }
 
     /// <summary>Everything until the server closes, in Latin-1.</summary>
-    public async Task<string> ReadToEndAsync()
+    /// <param name="leavesAfterHead">Ends the input when a response has begun, for a server that would wait for more.</param>
+    public async Task<string> ReadToEndAsync(bool leavesAfterHead = false)
     {
         var text = new StringBuilder();
         do
         {
             text.Append(Encoding.Latin1.GetString(_buffer, _start, _end - _start));
             _start = _end = 0;
+            if (leavesAfterHead && text.ToString().Contains("\r\n\r\n", StringComparison.Ordinal))
+            {
+                leavesAfterHead = false;
+                try
+                {
+                    EndInput();
+                }
+                catch (SocketException)
+                {
+                    // The server was quicker, and not gentle about it.
+                }
+            }
         }
         while (await FillAsync());
         return text.ToString();
