@@ -15,6 +15,12 @@ internal sealed class Lane
     /// <summary>The shortest sleep there is: the kernel rounds up.</summary>
     private static readonly TimeSpan OneMs = TimeSpan.FromMilliseconds(1);
 
+    /// <summary>
+    /// A transaction without an outcome for this long is said to hang, in the log and by <see cref="IsFailing"/>. Longer than the stores' own
+    /// timeouts, which end what they know of.
+    /// </summary>
+    private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(15);
+
     private readonly MessageLog _log;
     private readonly int _index;
     private readonly IChatStore _store;
@@ -27,12 +33,14 @@ internal sealed class Lane
     private readonly Channel<RoomLog> _channel;
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action _wakeUp;
+    private readonly ITimer _watch;
     private readonly Batch _batch;
     private readonly List<int> _sentIndexes = [];
     private IMessageWriter? _writer;
     private long _committedAt;
     private int _rooms;
     private volatile int _failedAttempts;
+    private volatile bool _hangs;
     private long _rowsFailed;
     private long _rowsGivenUp;
 
@@ -51,6 +59,7 @@ internal sealed class Lane
         _stopping = stopping;
         _batch = new Batch(options.BatchRowsMax);
         _wakeUp = WakeUp;
+        _watch = time.CreateTimer(static lane => ((Lane)lane!).OnHang(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _channel = Channel.CreateBounded<RoomLog>(new BoundedChannelOptions(options.RowsMax)
         {
             SingleReader = true,
@@ -72,8 +81,8 @@ internal sealed class Lane
     /// <summary>Smoothed over about the last ten batches.</summary>
     internal double MsPerRow { get; private set; }
 
-    /// <summary>One failure is an ordinary deadlock or restart; a second in a row means that the database is away.</summary>
-    internal bool IsFailing => _failedAttempts > 1;
+    /// <summary>One failure is an ordinary deadlock or restart; a second in a row means that the database is away, and so does silence.</summary>
+    internal bool IsFailing => _failedAttempts > 1 || _hangs;
 
     /// <summary>Completes when the thread ended; no callback comes afterwards.</summary>
     internal Task Stopped => _stopped.Task;
@@ -112,6 +121,7 @@ internal sealed class Lane
             _batch.Clear();
         }
         CloseWriter();
+        _watch.Dispose();
         foreach (var room in _log.RoomsOf(this))
             GiveUpRest(room);
         _stopped.SetResult();
@@ -220,13 +230,28 @@ internal sealed class Lane
         if (rows.IsEmpty)
             return;
         var startedAt = Stopwatch.GetTimestamp();
-        _writer ??= _store.OpenWriter();
-        _writer.Append(rows, resend);
+        _watch.Change(HangsAfter, Timeout.InfiniteTimeSpan);
+        try
+        {
+            _writer ??= _store.OpenWriter();
+            _writer.Append(rows, resend);
+        }
+        finally
+        {
+            _watch.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _hangs = false;
+        }
         MsPerRow += (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds / rows.Length - MsPerRow) / 10;
         Batches++;
         if (_failedAttempts > 1)
             LaneLog.CommitsAgain(_logger, _index, _failedAttempts);
         _failedAttempts = 0;
+    }
+
+    private void OnHang()
+    {
+        _hangs = true;
+        LaneLog.CannotCommit(_logger, _index, _batch.Count, $"no answer for {HangsAfter.TotalSeconds} s");
     }
 
     /// <summary>The database named the rows at fault, or there is only one it can be.</summary>

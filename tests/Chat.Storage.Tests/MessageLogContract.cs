@@ -1,6 +1,7 @@
 using System.Text;
 using Chat.TestKit;
 using Microsoft.Data.Sqlite;
+using Npgsql;
 
 namespace Chat.Storage.Tests;
 
@@ -389,6 +390,28 @@ public sealed class PostgresMessageLogTests(PostgresFixture postgres) : MessageL
 
     /// <summary>A step that takes longer hangs, also on a machine that is busy with much else: the test says which.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+
+    [Fact]
+    public async Task A_commit_without_an_outcome_is_told_of()
+    {
+        var database = (PostgresTestDatabase)await CreateDatabaseAsync();
+        await using var running = await RunningLog.StartAsync(new PostgresTestDatabase(database.Url) { CommandTimeoutSeconds = 0 }); // None.
+        var room = running.Log.OpenRoom(1, 0);
+        await using var holder = new NpgsqlConnection(database.ConnectionString + ";Pooling=false");
+        await holder.OpenAsync(Stop);
+        await using var transaction = await holder.BeginTransactionAsync(Stop);
+        await using (var hold = new NpgsqlCommand("SELECT 1 FROM server_state FOR UPDATE", holder)) // What each batch begins with waits for it.
+            await hold.ExecuteNonQueryAsync(Stop);
+
+        var cannotCommit = running.NextCannotCommit();
+        var outcome = running.Append(room, running.Message(1, 1));
+        await cannotCommit.WaitAsync(Patience, Stop);
+        Assert.False(running.Log.IsHealthy);
+
+        await transaction.RollbackAsync(Stop);
+        Assert.Null(await outcome.WaitAsync(Patience, Stop));
+        Assert.True(running.Log.IsHealthy);
+    }
 
     [Fact]
     public async Task A_frozen_database_costs_time_and_no_message()

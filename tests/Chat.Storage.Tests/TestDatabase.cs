@@ -44,6 +44,8 @@ public sealed class SqliteTestDatabase : TestDatabase
 
 public sealed class PostgresTestDatabase(string url) : TestDatabase
 {
+    public string Url => url;
+
     public string ConnectionString { get; } = DatabaseUrl.ToConnectionString(url);
 
     public int CommandTimeoutSeconds { get; init; } = 30;
