@@ -109,6 +109,9 @@ internal class WebSocketSession : Publisher
     /// </summary>
     public bool HasUnread { get; private set; }
 
+    /// <summary>The peer's close frame has come: it sends no more. Input side.</summary>
+    public bool HasPeerClosed { get; private set; }
+
     /// <summary>Its place in the shard's list; -1 outside. Only the shard's.</summary>
     public int ShardIndex { get; set; } = -1;
 
@@ -554,6 +557,7 @@ internal class WebSocketSession : Publisher
     {
         ushort code = MessageReader.ReadClose(payload, out _);
         _inputEnded = true;
+        HasPeerClosed = true;
         Shard.Post(
             static (target, argument) => ((WebSocketSession)target).FinishClose((ushort)argument!),
             this,
