@@ -18,9 +18,6 @@ internal sealed partial class ChatConnectionHandler(
     HttpServices http, IReadOnlyList<Shard> shards, int connectionsMax, ILogger<ChatConnectionHandler> logger)
     : ConnectionHandler
 {
-    /// <summary>A peer that has sent nothing for this long after our last word is not in the middle of sending.</summary>
-    private const int QuietMs = 200;
-
     private static readonly byte[] Refusal =
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"u8.ToArray();
 
@@ -210,30 +207,9 @@ internal sealed partial class ChatConnectionHandler(
             {
                 if (!session.HasPeerClosed)
                 {
-                    await DiscardAsync(input, shard);
+                    await Linger.DiscardAsync(input, shard.Limits.CloseTimeoutMs, shard.Time); // RFC 6455 section 7.1.1.
                 }
 
-                return;
-            }
-        }
-    }
-
-    /// <summary>
-    /// Takes what a peer sends that has been told to go and may not have read it yet: a close with unread input is a reset, which can destroy
-    /// our close frame on its way (RFC 6455 section 7.1.1). Until the peer ends or is quiet, at most for the time of a close handshake.
-    /// </summary>
-    private static async Task DiscardAsync(PipeReader input, Shard shard)
-    {
-        long endMs = shard.NowMs + shard.Limits.CloseTimeoutMs;
-        using ITimer quiet = shard.Time.CreateTimer(
-            static reader => ((PipeReader)reader!).CancelPendingRead(), input, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        while (shard.NowMs < endMs)
-        {
-            quiet.Change(TimeSpan.FromMilliseconds(QuietMs), Timeout.InfiniteTimeSpan);
-            ReadResult read = await input.ReadAsync();
-            input.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || read.IsCanceled)
-            {
                 return;
             }
         }

@@ -19,12 +19,6 @@ namespace Chat.Server.Connections;
 internal sealed class HttpConnection : IDisposable
 {
     /// <summary>
-    /// After a refusal we read on this long: closing a socket with unread input makes the kernel send a reset, which can
-    /// take the answer away from the client that has not read it yet.
-    /// </summary>
-    public const int LingerMs = 250;
-
-    /// <summary>
     /// Answers to pipelined requests are flushed together, but not beyond this: a request of 400 bytes can ask for a page of
     /// 800 KB, and a peer that reads no answers must stop us from making more.
     /// </summary>
@@ -383,23 +377,7 @@ internal sealed class HttpConnection : IDisposable
     {
         SetDeadline(_services.BodyTimeoutMs);
         await FlushAsync();
-        await LingerAsync();
-    }
-
-    private async Task LingerAsync()
-    {
-        using var timeout = new CancellationTokenSource(TimeSpan.FromMilliseconds(LingerMs), _services.Time);
-        await using CancellationTokenRegistration registration = timeout.Token.UnsafeRegister(
-            static input => ((PipeReader)input!).CancelPendingRead(), _input);
-        while (true)
-        {
-            ReadResult read = await _input.ReadAsync();
-            _input.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || read.IsCanceled)
-            {
-                return;
-            }
-        }
+        await Linger.DiscardAsync(_input, Linger.QuietMs, _services.Time);
     }
 
     /// <summary>False when the peer is gone.</summary>

@@ -28,8 +28,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
 {
     private static ReadOnlySpan<byte> Prefix => "/ws"u8;
 
-    /// <summary>The echo for test suites; only with the setting CONFORMANCE.</summary>
-    public static ReadOnlySpan<byte> EchoPath => "/conformance/echo"u8;
+    private static ReadOnlySpan<byte> EchoPath => "/conformance/echo"u8;
 
     /// <summary>
     /// Exactly one of the two is not null. The head stays untouched and may be read again afterwards. The token is looked
@@ -67,7 +66,8 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
     }
 
     /// <summary>Whether the path belongs to WebSocket: such a request without an upgrade is told to upgrade.</summary>
-    public static bool IsWebSocketPath(ReadOnlySpan<byte> path) => path.StartsWith(Prefix) && (path.Length == 3 || path[3] == '/');
+    public static bool IsWebSocketPath(ReadOnlySpan<byte> path, bool isConformance) =>
+        (path.StartsWith(Prefix) && (path.Length == 3 || path[3] == '/')) || (isConformance && path.SequenceEqual(EchoPath));
 
     private Response? Check(
         RequestHead head, out long roomId, out ResumePoint resume, out TokenIdentity? identity, out DeflateParameters? deflate)
@@ -77,7 +77,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
         identity = null;
         deflate = null;
         bool isEcho = isConformance && head.Path.SequenceEqual(EchoPath);
-        if (!isEcho && !IsWebSocketPath(head.Path))
+        if (!IsWebSocketPath(head.Path, isConformance))
         {
             return Problem.NotFound;
         }

@@ -69,7 +69,7 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
 
             return new(call.Head.Method == RequestMethod.Options && call.Head.Path.SequenceEqual("*"u8)
                 ? Response.NoContent
-                : Upgrades.IsWebSocketPath(call.Head.Path) || (IsConformance && call.Head.Path.SequenceEqual(Upgrades.EchoPath)) ? Problem.UpgradeRequired : Problem.NotFound);
+                : Upgrades.IsWebSocketPath(call.Head.Path, IsConformance) ? Problem.UpgradeRequired : Problem.NotFound);
         }
 
         string allow = Allow(call.Head.Path);

@@ -21,6 +21,9 @@ internal sealed class Lane
     /// </summary>
     private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(15);
 
+    /// <summary>Timers count in coarser steps than the clock, and may be early by one.</summary>
+    private static readonly TimeSpan TimerStep = TimeSpan.FromMilliseconds(50);
+
     private readonly MessageLog _log;
     private readonly int _index;
     private readonly IChatStore _store;
@@ -40,7 +43,7 @@ internal sealed class Lane
     private long _committedAt;
     private int _rooms;
     private volatile int _failedAttempts;
-    private volatile bool _hangs;
+    private long _sentAt;
     private long _rowsFailed;
     private long _rowsGivenUp;
 
@@ -82,7 +85,7 @@ internal sealed class Lane
     internal double MsPerRow { get; private set; }
 
     /// <summary>One failure is an ordinary deadlock or restart; a second in a row means that the database is away, and so does silence.</summary>
-    internal bool IsFailing => _failedAttempts > 1 || _hangs;
+    internal bool IsFailing => _failedAttempts > 1 || IsHanging;
 
     /// <summary>Completes when the thread ended; no callback comes afterwards.</summary>
     internal Task Stopped => _stopped.Task;
@@ -230,7 +233,8 @@ internal sealed class Lane
         if (rows.IsEmpty)
             return;
         var startedAt = Stopwatch.GetTimestamp();
-        _watch.Change(HangsAfter, Timeout.InfiniteTimeSpan);
+        Volatile.Write(ref _sentAt, startedAt);
+        _watch.Change(HangsAfter + TimerStep, Timeout.InfiniteTimeSpan);
         try
         {
             _writer ??= _store.OpenWriter();
@@ -239,7 +243,7 @@ internal sealed class Lane
         finally
         {
             _watch.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-            _hangs = false;
+            Volatile.Write(ref _sentAt, 0);
         }
         MsPerRow += (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds / rows.Length - MsPerRow) / 10;
         Batches++;
@@ -248,9 +252,13 @@ internal sealed class Lane
         _failedAttempts = 0;
     }
 
+    /// <summary>Asked of the clock, and not a mark that the timer sets: it could be set just after the outcome had come.</summary>
+    private bool IsHanging => Volatile.Read(ref _sentAt) is not 0 and var sentAt && Stopwatch.GetElapsedTime(sentAt) >= HangsAfter;
+
     private void OnHang()
     {
-        _hangs = true;
+        if (!IsHanging)
+            return;
         LaneLog.CannotCommit(_logger, _index, _batch.Count, $"no answer for {HangsAfter.TotalSeconds} s");
     }
 

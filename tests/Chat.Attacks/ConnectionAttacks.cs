@@ -29,7 +29,7 @@ internal static class ConnectionAttacks
         attacker.Expect(status == 401 || Attacker.IsRefusal(status), $"a handshake with a bad token was answered with {status}");
     }
 
-    /// <summary>More connections than one address may have; those that the server keeps say nothing.</summary>
+    /// <summary>More connections than one address may have; those that the server keeps say nothing until it ends them.</summary>
     private static async Task CrowdAsync(Attacker attacker)
     {
         var sockets = new List<RawSocket>();
@@ -41,10 +41,13 @@ internal static class ConnectionAttacks
                 sockets.Add(await attacker.ConnectAsync(address, 0));
             }
 
-            await Task.Delay(1000, attacker.Stop);
-            foreach (RawSocket _ in sockets.Where(static socket => socket.HasAnswer))
+            foreach (int status in await Task.WhenAll(sockets.Select(static socket => socket.ReadStatusAsync())))
             {
-                attacker.Tally.WasRefused();
+                attacker.Expect(Attacker.IsRefusal(status), $"silence was answered with {status}");
+                if (status != 0)
+                {
+                    attacker.Tally.WasRefused();
+                }
             }
         }
         finally
