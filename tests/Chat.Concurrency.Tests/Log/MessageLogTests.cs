@@ -1,0 +1,74 @@
+using Chat.Storage;
+
+namespace Chat.Concurrency.Tests.Log;
+
+public sealed class MessageLogTests
+{
+    private const int Senders = 3;
+    private const int MessagesPerSender = 2;
+    private const int Messages = Senders * MessagesPerSender;
+
+    [Fact]
+    public void Every_message_is_committed_once_and_in_order() => Exploration.Holds(CommitAll, 300);
+
+    [Fact]
+    public void Every_message_is_committed_once_when_outcomes_are_unclear() => Exploration.Holds(CommitAfterFailures, 200);
+
+    [Fact]
+    public void A_refused_row_fails_once_and_keeps_its_place() => Exploration.Holds(CommitBesideABadRow, 200);
+
+    [Fact]
+    public void What_was_reserved_before_a_drain_is_told_of_before_it_ends() => Exploration.Holds(DrainMeanwhile, 300);
+
+    [Fact]
+    public void A_stop_tells_every_message_one_outcome() => Exploration.Holds(StopMeanwhile, 300);
+
+    [Theory]
+    [InlineData(nameof(PlantedBug.HoleSkipped))]
+    [InlineData(nameof(PlantedBug.LaneWakeUpMissed))]
+    public void A_message_out_of_order_or_left_lying_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), CommitAll, 300);
+
+    [Theory]
+    [InlineData(nameof(PlantedBug.RefusingReadFirst))]
+    [InlineData(nameof(PlantedBug.ReleasedBeforeTold))]
+    public void A_drain_that_ends_too_early_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), DrainMeanwhile, 300);
+
+    [Fact]
+    public void A_message_told_of_twice_is_found() => Exploration.Finds(PlantedBug.ToldTwice, StopMeanwhile, 300);
+
+    private static Task CommitAll() => CommitAll(new MemoryStore());
+
+    private static Task CommitAfterFailures() => CommitAll(new MemoryStore { Failures = 2 });
+
+    private static Task CommitBesideABadRow() => CommitAll(new MemoryStore { BadSeq = 3 });
+
+    private static async Task CommitAll(MemoryStore store)
+    {
+        var log = new SteeredLog(store);
+        await log.SendAll(Senders, MessagesPerSender);
+        await log.AllTold(Messages);
+        await log.DrainAsync();
+        Assert.Equal(Enumerable.Range(1, Messages).Select(seq => (long)seq), store.Rows.Select(row => row.Seq));
+        log.CheckOutcomes(Messages, failed: store.BadSeq == 0 ? 0 : 1);
+    }
+
+    private static async Task DrainMeanwhile()
+    {
+        var log = new SteeredLog(new MemoryStore());
+        Task sending = log.SendAll(Senders, MessagesPerSender);
+        await log.DrainAsync();
+        int told = log.Told;
+        await sending;
+        Assert.Equal(told, log.Sent);
+        log.CheckOutcomes(log.Sent, failed: 0);
+    }
+
+    private static async Task StopMeanwhile()
+    {
+        var log = new SteeredLog(new MemoryStore());
+        Task sending = log.SendAll(Senders, MessagesPerSender);
+        await log.Log.DisposeAsync();
+        await sending;
+        log.CheckOutcomes(log.Sent, failed: null);
+    }
+}

@@ -1,0 +1,60 @@
+namespace Chat.Concurrency.Tests.Steering;
+
+/// <summary>A mistake that Seams.targets writes into the compiled-in copy of the product.</summary>
+internal enum PlantedBug
+{
+    None,
+
+    /// <summary>Ring: an event's commit word is written before its bytes.</summary>
+    CommittedBeforeWritten,
+
+    /// <summary>Ring: producers heed the head and no reader.</summary>
+    ReadersDoNotGate,
+
+    /// <summary>Ring: who moves the head moves it by its own event only, and leaves what was committed behind it.</summary>
+    HeadLeftBehind,
+
+    /// <summary>Ring: a copy that no cursor guards is taken for good although producers came round.</summary>
+    CopyNotLookedAtAgain,
+
+    /// <summary>Ring: the next ring is made while an event of this one is claimed and not committed.</summary>
+    SealedBeforeReadable,
+
+    /// <summary>Members: a cursor that became active does not look at the head a second time.</summary>
+    HeadNotLookedAtAgain,
+
+    /// <summary>Shard: the dirty mark is taken off after the ring was read.</summary>
+    MarkTakenOffTooLate,
+
+    /// <summary>Shard: goes to sleep without looking for work once more.</summary>
+    AsleepWithoutLooking,
+
+    /// <summary>Shard: a publisher runs a turn beside the thread that runs one.</summary>
+    TurnWithoutToken,
+
+    /// <summary>Resume: a replay that has come enters the room before what became live meanwhile was held.</summary>
+    JoinedBehindTheRing,
+
+    /// <summary>Log: a row does not wait for its predecessor.</summary>
+    HoleSkipped,
+
+    /// <summary>Log: a lane looks whether there is work before it takes the lock under which it goes to sleep.</summary>
+    LaneWakeUpMissed,
+
+    /// <summary>Log: a reservation looks for a drain before it counts itself.</summary>
+    RefusingReadFirst,
+
+    /// <summary>Log: a row that is given up stays where the next to clear up finds it.</summary>
+    ToldTwice,
+
+    /// <summary>Log: the drain is told of rows before their senders are.</summary>
+    ReleasedBeforeTold,
+}
+
+/// <summary>Which mistake is on. Set between explorations, never during one.</summary>
+internal static class Planted
+{
+    public static PlantedBug Bug { get; set; }
+
+    public static bool Is(PlantedBug bug) => Bug == bug;
+}
