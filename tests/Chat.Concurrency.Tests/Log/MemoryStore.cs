@@ -28,6 +28,20 @@ internal sealed class MemoryStore : IChatStore
         }
     }
 
+    /// <summary>As many durable rows before the scenario begins.</summary>
+    public MemoryStore Seed(int rows)
+    {
+        for (int seq = 1; seq <= rows; seq++)
+        {
+            _rows.Add(new MessageRecord
+            {
+                Id = seq, RoomId = 1, Seq = seq, Epoch = 1, SenderId = 1, SenderName = "Ann", Content = "before"u8.ToArray(), CreatedAtUnixMs = 0,
+            });
+        }
+
+        return this;
+    }
+
     public TimeSpan CommitIntervalMin(int rooms) => TimeSpan.Zero;
 
     public Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(

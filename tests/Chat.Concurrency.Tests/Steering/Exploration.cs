@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Coyote;
 using Microsoft.Coyote.Logging;
 using Microsoft.Coyote.SystematicTesting;
@@ -34,9 +35,10 @@ internal static class Exploration
     {
         foreach ((string name, Action<Configuration> choose) in Strategies)
         {
+            long start = Stopwatch.GetTimestamp();
             TestReport report = Run(scenario, iterations, choose);
             int schedules = report.CoverageInfo.ExploredPaths.Count;
-            Tell($"{name}: {iterations} iterations, {schedules} schedules, {report.TotalExploredFairSteps / iterations} steps each, {report.MaxControlledOperations} threads");
+            Tell($"{name}: {iterations} iterations, {schedules} schedules, {report.TotalExploredFairSteps / iterations} steps each, {report.MaxControlledOperations} threads, {Stopwatch.GetElapsedTime(start).TotalMilliseconds:F0} ms");
             Assert.True(report.NumOfFoundBugs == 0, $"{name}, seed {Seed}: {string.Join('\n', report.BugReports)}");
             Assert.Empty(report.UncontrolledInvocations);
             Assert.True(schedules > iterations / 4, $"{name}: only {schedules} schedules");

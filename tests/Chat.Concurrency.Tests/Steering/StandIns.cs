@@ -105,6 +105,17 @@ namespace Chat.Server.Settings
     }
 }
 
+namespace Chat.Server.Rooms
+{
+    /// <summary>Chance that is the same in every run.</summary>
+    internal sealed class Random
+    {
+        public static Random Shared { get; } = new();
+
+        public int Next(int maxValue) => maxValue / 2;
+    }
+}
+
 namespace Chat.Server.Connections
 {
     internal static class ThreadPool
