@@ -5,7 +5,6 @@ using Chat.Server.Rooms;
 using Chat.Server.Settings;
 using Chat.Storage;
 using Microsoft.Coyote.Specifications;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Chat.Concurrency.Tests.Rooms;
 
@@ -41,7 +40,7 @@ internal sealed class SteeredRoom : IAsyncDisposable
     {
         var time = new FrozenTime();
         MemoryStore store = new MemoryStore().Seed(stored);
-        _log = new MessageLog(store, new StoreSession(1, stored), new MessageLogOptions(), OnCommitted, OnFailed, time, NullLogger.Instance);
+        _log = new MessageLog(store, new StoreSession(1, stored), new MessageLogOptions(), OnCommitted, OnFailed, time, new SilentLogger<MessageLog>());
         var services = new RoomServices(_log, time, DeliveryOrder.Immediate, 1, shards)
         {
             NonceWindowMs = 600_000,
@@ -49,8 +48,8 @@ internal sealed class SteeredRoom : IAsyncDisposable
             RingBytesMin = 256,
             RingBytesMax = ringBytesMax,
         };
-        var resume = new Resume(new ReplayCache(_log, store, time), NullLogger<Resume>.Instance);
-        var subscriptions = new Subscriptions(new RoomDirectory(store, services), store, NullLogger<Subscriptions>.Instance);
+        var resume = new Resume(new ReplayCache(_log, store, time), new SilentLogger<Resume>());
+        var subscriptions = new Subscriptions(new RoomDirectory(store, services), store, new SilentLogger<Subscriptions>());
         _services = new SessionServices(_log, resume, subscriptions, new ServerMetrics(), null);
         _room = new Room(new RoomRecord(1, "room", stored, DateTimeOffset.UnixEpoch), stored, services, []);
         _shards = [.. Enumerable.Range(0, shards).Select(index => new PipeShard(index, Limits, time))];
