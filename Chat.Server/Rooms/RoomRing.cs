@@ -141,6 +141,13 @@ internal sealed class RoomRing
             position = end;
         }
 
+        if (seq > HeadSeq)
+        {
+            // Its producer has written the commit word and not moved the head yet. Nobody may be sent what the head has not reached: a client
+            // that comes back with that number would be ahead of the room.
+            AdvanceHead();
+        }
+
         return position != start;
     }
 
