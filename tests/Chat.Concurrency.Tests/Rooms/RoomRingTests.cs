@@ -17,25 +17,26 @@ public sealed class RoomRingTests
     private const long Seq = 7;
 
     [Fact]
-    public void Every_reader_sees_every_event_whole_and_in_order() => Exploration.Holds(ReadersKeepUp, 400);
+    public void Every_reader_sees_every_event_whole_and_in_order() => Exploration.Holds(ReadersKeepUp, 100);
 
     [Fact]
-    public void Nothing_is_lost_when_the_ring_is_replaced_meanwhile() => Exploration.Holds(RingGrowsAndShrinks, 400);
+    public void Nothing_is_lost_when_the_ring_is_replaced_meanwhile() => Exploration.Holds(RingGrowsAndShrinks, 100);
 
     [Fact]
-    public void A_copy_without_a_cursor_is_right_or_refused() => Exploration.Holds(CopyWithoutCursor, 400);
+    public void A_copy_without_a_cursor_is_right_or_refused() => Exploration.Holds(CopyWithoutCursor, 100);
 
     [Theory]
     [InlineData(nameof(PlantedBug.CommittedBeforeWritten))]
     [InlineData(nameof(PlantedBug.ReadersDoNotGate))]
     [InlineData(nameof(PlantedBug.HeadLeftBehind))]
-    public void A_reader_that_sees_something_else_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ReadersKeepUp, 400);
+    [InlineData(nameof(PlantedBug.HeadOvertaken))]
+    public void A_reader_that_sees_something_else_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ReadersKeepUp, 100);
 
     [Fact]
-    public void A_ring_replaced_too_early_is_found() => Exploration.Finds(PlantedBug.SealedBeforeReadable, RingGrowsAndShrinks, 400);
+    public void A_ring_replaced_too_early_is_found() => Exploration.Finds(PlantedBug.SealedBeforeReadable, RingGrowsAndShrinks, 100);
 
     [Fact]
-    public void A_torn_copy_is_found() => Exploration.Finds(PlantedBug.CopyNotLookedAtAgain, CopyWithoutCursor, 400);
+    public void A_torn_copy_is_found() => Exploration.Finds(PlantedBug.CopyNotLookedAtAgain, CopyWithoutCursor, 100);
 
     private static async Task ReadersKeepUp()
     {
@@ -63,16 +64,16 @@ public sealed class RoomRingTests
     private static async Task CopyWithoutCursor()
     {
         var run = new Run(Capacity, readers: 0);
+        run.Publish(Producers, 2); // Full: what is copied is what the producers come round to.
         Task copies = Steered.Run(() =>
         {
             for (int i = 0; i < 4; i++)
             {
-                RoomRing ring = run.Ring;
-                ring.GetHead(out long seq, out long position);
-                if (seq > Seq && ring.TryGetStartAfter(seq - 1, out long start))
+                run.Ring.GetHead(out long seq, out long position);
+                if (run.Ring.TryGetStartAfter(seq - 1, out long start))
                 {
                     byte[] copy = new byte[position - start];
-                    if (ring.TryCopy(start, copy))
+                    if (run.Ring.TryCopy(start, copy))
                     {
                         Assert.Equal(copy.Length, RingEvent.Take(copy, seq, out _, out _));
                     }
@@ -105,9 +106,9 @@ public sealed class RoomRingTests
             set => Volatile.Write(ref _ring, value);
         }
 
-        public Task[] Produce() => [.. Enumerable.Range(0, Producers).Select(producer => Steered.Run(() =>
+        public void Publish(int producer, int events)
         {
-            for (int count = 0; count < EventsPerProducer; count++)
+            for (int count = 0; count < events; count++)
             {
                 byte[] suffix = RingEvent.Suffix(producer, count, 10 * producer);
                 var spin = new SpinWait();
@@ -116,7 +117,10 @@ public sealed class RoomRingTests
                     spin.SpinOnce();
                 }
             }
-        }))];
+        }
+
+        public Task[] Produce() =>
+            [.. Enumerable.Range(0, Producers).Select(producer => Steered.Run(() => Publish(producer, EventsPerProducer)))];
 
         public Task[] ReadAll() => [.. _cursors.Select(cursor => Steered.Run(() =>
         {
@@ -141,6 +145,7 @@ public sealed class RoomRingTests
                 return false;
             }
 
+            Assert.True(end <= ring.HeadSeq, "a reader is ahead of the head");
             ring.Range(cursor.Position, position, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
             ReadOnlySpan<byte> bytes = (byte[])[.. first, .. second];
             for (long seq = cursor.Seq + 1; seq <= end; seq++)

@@ -25,9 +25,8 @@ internal static class Exploration
 
     private static readonly (string Name, Action<Configuration> Choose)[] Strategies =
     [
-        ("random", configuration => configuration.WithRandomStrategy()),
         ("3 priority changes", configuration => configuration.WithPrioritizationStrategy(isFair: true, 3)),
-        ("10 priority changes", configuration => configuration.WithPrioritizationStrategy(isFair: true, 10)),
+        ("random", configuration => configuration.WithRandomStrategy()),
     ];
 
     /// <summary>The scenario holds in every schedule explored: <paramref name="iterations"/> with each strategy.</summary>

@@ -14,6 +14,9 @@ internal enum PlantedBug
     /// <summary>Ring: who moves the head moves it by its own event only, and leaves what was committed behind it.</summary>
     HeadLeftBehind,
 
+    /// <summary>Ring: a reader goes on to an event that the head has not reached.</summary>
+    HeadOvertaken,
+
     /// <summary>Ring: a copy that no cursor guards is taken for good although producers came round.</summary>
     CopyNotLookedAtAgain,
 
@@ -32,8 +35,8 @@ internal enum PlantedBug
     /// <summary>Shard: a publisher runs a turn beside the thread that runs one.</summary>
     TurnWithoutToken,
 
-    /// <summary>Resume: a replay that has come enters the room before what became live meanwhile was held.</summary>
-    JoinedBehindTheRing,
+    /// <summary>Resume: what becomes live while a replay is read is not held for it.</summary>
+    LiveNotHeld,
 
     /// <summary>Log: a row does not wait for its predecessor.</summary>
     HoleSkipped,
@@ -46,9 +49,6 @@ internal enum PlantedBug
 
     /// <summary>Log: a row that is given up stays where the next to clear up finds it.</summary>
     ToldTwice,
-
-    /// <summary>Log: the drain is told of rows before their senders are.</summary>
-    ReleasedBeforeTold,
 }
 
 /// <summary>Which mistake is on. Set between explorations, never during one.</summary>
