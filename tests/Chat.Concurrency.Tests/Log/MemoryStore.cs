@@ -35,7 +35,14 @@ internal sealed class MemoryStore : IChatStore
         {
             _rows.Add(new MessageRecord
             {
-                Id = seq, RoomId = 1, Seq = seq, Epoch = 1, SenderId = 1, SenderName = "Ann", Content = "before"u8.ToArray(), CreatedAtUnixMs = 0,
+                Id = seq,
+                RoomId = 1,
+                Seq = seq,
+                Epoch = 1,
+                SenderId = 1,
+                SenderName = "Ann",
+                Content = "before"u8.ToArray(),
+                CreatedAtUnixMs = 0,
             });
         }
 

@@ -9,30 +9,30 @@ public sealed class MessageLogTests
     private const int Messages = Senders * MessagesPerSender;
 
     [Fact]
-    public void Every_message_is_committed_once_and_in_order() => Exploration.Holds(CommitAll, 100);
+    public void Every_message_is_committed_once_and_in_order() => Exploration.Holds(CommitAll, 60);
 
     [Fact]
-    public void Every_message_is_committed_once_when_outcomes_are_unclear() => Exploration.Holds(CommitAfterFailures, 100);
+    public void Every_message_is_committed_once_when_outcomes_are_unclear() => Exploration.Holds(CommitAfterFailures, 60);
 
     [Fact]
-    public void A_refused_row_fails_once_and_keeps_its_place() => Exploration.Holds(CommitBesideABadRow, 100);
+    public void A_refused_row_fails_once_and_keeps_its_place() => Exploration.Holds(CommitBesideABadRow, 60);
 
     [Fact]
-    public void What_was_reserved_before_a_drain_is_told_of_before_it_ends() => Exploration.Holds(DrainMeanwhile, 100);
+    public void What_was_reserved_before_a_drain_is_told_of_before_it_ends() => Exploration.Holds(DrainMeanwhile, 60);
 
     [Fact]
-    public void A_stop_tells_every_message_one_outcome() => Exploration.Holds(StopMeanwhile, 100);
+    public void A_stop_tells_every_message_one_outcome() => Exploration.Holds(StopMeanwhile, 60);
 
     [Theory]
     [InlineData(nameof(PlantedBug.HoleSkipped))]
     [InlineData(nameof(PlantedBug.LaneWakeUpMissed))]
-    public void A_message_out_of_order_or_left_lying_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), CommitAll, 100);
+    public void A_message_out_of_order_or_left_lying_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), CommitAll);
 
     [Fact]
-    public void A_message_accepted_after_the_drain_is_found() => Exploration.Finds(PlantedBug.RefusingReadFirst, DrainMeanwhile, 100);
+    public void A_message_accepted_after_the_drain_is_found() => Exploration.Finds(PlantedBug.RefusingReadFirst, DrainMeanwhile);
 
     [Fact]
-    public void A_message_told_of_twice_is_found() => Exploration.Finds(PlantedBug.ToldTwice, StopMeanwhile, 100);
+    public void A_message_told_of_twice_is_found() => Exploration.Finds(PlantedBug.ToldTwice, StopMeanwhile);
 
     private static Task CommitAll() => CommitAll(new MemoryStore());
 

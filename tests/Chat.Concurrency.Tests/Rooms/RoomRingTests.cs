@@ -17,26 +17,26 @@ public sealed class RoomRingTests
     private const long Seq = 7;
 
     [Fact]
-    public void Every_reader_sees_every_event_whole_and_in_order() => Exploration.Holds(ReadersKeepUp, 100);
+    public void Every_reader_sees_every_event_whole_and_in_order() => Exploration.Holds(ReadersKeepUp, 60);
 
     [Fact]
-    public void Nothing_is_lost_when_the_ring_is_replaced_meanwhile() => Exploration.Holds(RingGrowsAndShrinks, 100);
+    public void Nothing_is_lost_when_the_ring_is_replaced_meanwhile() => Exploration.Holds(RingGrowsAndShrinks, 60);
 
     [Fact]
-    public void A_copy_without_a_cursor_is_right_or_refused() => Exploration.Holds(CopyWithoutCursor, 100);
+    public void A_copy_without_a_cursor_is_right_or_refused() => Exploration.Holds(CopyWithoutCursor, 60);
 
     [Theory]
     [InlineData(nameof(PlantedBug.CommittedBeforeWritten))]
     [InlineData(nameof(PlantedBug.ReadersDoNotGate))]
     [InlineData(nameof(PlantedBug.HeadLeftBehind))]
     [InlineData(nameof(PlantedBug.HeadOvertaken))]
-    public void A_reader_that_sees_something_else_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ReadersKeepUp, 100);
+    public void A_reader_that_sees_something_else_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ReadersKeepUp);
 
     [Fact]
-    public void A_ring_replaced_too_early_is_found() => Exploration.Finds(PlantedBug.SealedBeforeReadable, RingGrowsAndShrinks, 100);
+    public void A_ring_replaced_too_early_is_found() => Exploration.Finds(PlantedBug.SealedBeforeReadable, RingGrowsAndShrinks);
 
     [Fact]
-    public void A_torn_copy_is_found() => Exploration.Finds(PlantedBug.CopyNotLookedAtAgain, CopyWithoutCursor, 100);
+    public void A_torn_copy_is_found() => Exploration.Finds(PlantedBug.CopyNotLookedAtAgain, CopyWithoutCursor);
 
     private static async Task ReadersKeepUp()
     {

@@ -6,25 +6,25 @@ namespace Chat.Concurrency.Tests.Rooms;
 public sealed class ShardTests
 {
     [Fact]
-    public void Members_see_every_event_once_and_in_order_while_others_come_and_go() => Exploration.Holds(ComeAndGo, 100);
+    public void Members_see_every_event_once_and_in_order_while_others_come_and_go() => Exploration.Holds(ComeAndGo, 50);
 
     [Fact]
-    public void Who_joins_a_room_in_full_flow_sees_no_torn_event() => Exploration.Holds(JoinInFullFlow, 100);
+    public void Who_joins_a_room_in_full_flow_sees_no_torn_event() => Exploration.Holds(JoinInFullFlow, 50);
 
     [Fact]
-    public void Who_resumes_gets_what_it_missed_and_then_what_is_live() => Exploration.Holds(ResumeMeanwhile, 100);
+    public void Who_resumes_gets_what_it_missed_and_then_what_is_live() => Exploration.Holds(ResumeMeanwhile, 50);
 
     [Theory]
     [InlineData(nameof(PlantedBug.MarkTakenOffTooLate))]
     [InlineData(nameof(PlantedBug.AsleepWithoutLooking))]
     [InlineData(nameof(PlantedBug.TurnWithoutToken))]
-    public void A_lost_wake_up_or_a_second_turn_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ComeAndGo, 100);
+    public void A_lost_wake_up_or_a_second_turn_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ComeAndGo);
 
     [Fact]
-    public void A_cursor_that_gates_too_late_is_found() => Exploration.Finds(PlantedBug.HeadNotLookedAtAgain, JoinInFullFlow, 100);
+    public void A_cursor_that_gates_too_late_is_found() => Exploration.Finds(PlantedBug.HeadNotLookedAtAgain, JoinInFullFlow);
 
     [Fact]
-    public void A_hole_between_replay_and_live_events_is_found() => Exploration.Finds(PlantedBug.LiveNotHeld, ResumeMeanwhile, 100);
+    public void A_hole_between_replay_and_live_events_is_found() => Exploration.Finds(PlantedBug.LiveNotHeld, ResumeMeanwhile);
 
     private static async Task ComeAndGo()
     {

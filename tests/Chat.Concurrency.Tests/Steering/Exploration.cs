@@ -23,6 +23,9 @@ internal static class Exploration
     /// <summary>No schedule of a scenario is longer, or it runs in circles.</summary>
     private const uint FairStepsMax = 20_000;
 
+    /// <summary>A planted bug that takes more, with each strategy, counts as not found.</summary>
+    private const uint SearchedIterationsMax = 300;
+
     private static readonly (string Name, Action<Configuration> Choose)[] Strategies =
     [
         ("3 priority changes", configuration => configuration.WithPrioritizationStrategy(isFair: true, 3)),
@@ -44,15 +47,15 @@ internal static class Exploration
         }
     }
 
-    /// <summary>With a mistake in the product the same scenario fails, within as many iterations.</summary>
-    public static void Finds(PlantedBug bug, Func<Task> scenario, uint iterations)
+    /// <summary>With a mistake in the product the same scenario fails.</summary>
+    public static void Finds(PlantedBug bug, Func<Task> scenario)
     {
         Planted.Bug = bug;
         try
         {
             foreach ((string name, Action<Configuration> choose) in Strategies)
             {
-                TestReport report = Run(scenario, iterations, choose);
+                TestReport report = Run(scenario, SearchedIterationsMax, choose);
                 if (report.NumOfFoundBugs > 0)
                 {
                     Tell($"{bug}: {name}, iteration {report.NumOfExploredFairPaths + report.NumOfExploredUnfairPaths}: {string.Join('\n', report.BugReports)}");
@@ -86,6 +89,7 @@ internal static class Exploration
         choose(configuration);
         using TestingEngine engine = TestingEngine.Create(configuration, scenario);
         Assert.True(engine.IsTestRewritten());
+        engine.SetLogger(new TextWriterLogger(TextWriter.Null, VerbosityLevel.None));
         engine.Run();
         return engine.TestReport;
     }
