@@ -88,7 +88,7 @@ internal static class SettingTable
         "ARGON2_CONCURRENCY", Math.Max(1, Environment.ProcessorCount - 1), 1, 1024, "hashes",
         "Password hashes at a time; by default the cores - 1 (at least 1), which leaves one for live chat.");
     public static readonly Setting<int> Argon2QueueMax = Integer("ARGON2_QUEUE_MAX", 64, 0, 65_536, "requests",
-        "Logins that wait for a hash; 64 wait about 3 s on one core, beyond that clients are told to come back (429).");
+        "Logins that wait for a hash; 64 wait about a second on one core, beyond that clients are told to come back (429).");
 
     public static readonly Setting<int> LoginFailuresPerAccountMax = Integer("LOGIN_FAILURES_PER_ACCOUNT_MAX", 100, 0, 3_600_000, "failures/hour",
         "Wrong passwords for one account, by anybody; the 100 that NIST SP 800-63B allows in a row. Beyond: 429. 0 for any number.");

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Chat.Server.Transport;
 
 /// <summary>
-/// The kernel's calls that the transport makes, and nothing else: sockets that are accepted here never become
+/// The kernel's calls that the server makes by itself, and nothing else: sockets that are accepted here never become
 /// System.Net.Sockets. Names and numbers are those of Linux; each constant names its header.
 /// </summary>
 internal static unsafe partial class Libc
@@ -55,6 +55,9 @@ internal static unsafe partial class Libc
     public const int PROT_WRITE = 2;
     public const int MAP_SHARED = 1;
     public const int MAP_POPULATE = 0x8000;
+
+    // bits/resource.h (sys/resource.h)
+    public const int PRIO_PROCESS = 0;
 
     // asm-generic/unistd.h: the same on every architecture.
     public const nint SYS_io_uring_setup = 425;
@@ -112,6 +115,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int munmap(nint address, nint length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int setpriority(int which, uint who, int priority);
 
     // Variadic in C; with integers only, the call is the same on every ABI of Linux that .NET runs on.
     [LibraryImport("libc", SetLastError = true)]

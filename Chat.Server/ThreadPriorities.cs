@@ -1,0 +1,27 @@
+using Chat.Server.Transport;
+
+namespace Chat.Server;
+
+/// <summary>Which threads go first when the cores do not suffice for all.</summary>
+internal static class ThreadPriorities
+{
+    /// <summary>A tenth of the share of a thread at 0 (sched_prio_to_weight, Linux); a thread may lower itself without any right.</summary>
+    public const int NiceOfBackground = 10;
+
+    /// <summary>
+    /// The calling thread works when the others leave it time. It cannot be raised again without a right that servers do not have, so this
+    /// is for threads that end with their work.
+    /// </summary>
+    public static void GiveWay()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            // .NET leaves priorities alone on Linux. 0 is the calling thread; a refusal (a sandbox) leaves it as it was.
+            _ = Libc.setpriority(Libc.PRIO_PROCESS, 0, NiceOfBackground);
+        }
+        else
+        {
+            Thread.CurrentThread.Priority = ThreadPriority.BelowNormal;
+        }
+    }
+}
