@@ -23,6 +23,13 @@ internal abstract class Shard
     /// </summary>
     private const int FanOutBytesMax = 64 * 1024;
 
+    /// <summary>
+    /// Posted work in one turn, in milliseconds; looked at every so many pieces. What strangers have posted by then (answers to a flood, the
+    /// ends of a thousand connections) waits for the next turn instead of having the rooms wait.
+    /// </summary>
+    private const int PostedMsMax = 1;
+    private const int PostedPerLook = 32;
+
     [ThreadStatic]
     private static Shard? _current;
 
@@ -225,14 +232,7 @@ internal abstract class Shard
         _current = this;
         try
         {
-            bool worked = false;
-            // What is posted meanwhile waits for the next turn: a stream of posts must not starve the rooms.
-            for (int left = _posted.Count; left > 0 && _posted.TryDequeue(out ShardWork work); left--)
-            {
-                work.Run(work.Target, work.Argument);
-                worked = true;
-            }
-
+            bool worked = RunPosted();
             for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
             {
                 if (FanOut(group))
@@ -258,6 +258,23 @@ internal abstract class Shard
         {
             _current = outer;
         }
+    }
+
+    private bool RunPosted()
+    {
+        // What is posted meanwhile waits for the next turn: a stream of posts must not starve the rooms.
+        int count = _posted.Count;
+        long start = count > PostedPerLook ? Stopwatch.GetTimestamp() : 0;
+        for (int i = 0; i < count && _posted.TryDequeue(out ShardWork work); i++)
+        {
+            work.Run(work.Target, work.Argument);
+            if ((i + 1) % PostedPerLook == 0 && start != 0 && Stopwatch.GetElapsedTime(start, Stopwatch.GetTimestamp()).TotalMilliseconds > PostedMsMax)
+            {
+                break;
+            }
+        }
+
+        return count > 0;
     }
 
     /// <summary>A turn that began at that time of <see cref="Stopwatch"/> is over. Its length in milliseconds.</summary>

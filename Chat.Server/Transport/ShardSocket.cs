@@ -19,7 +19,7 @@ internal sealed unsafe class ShardSocket : Outlet
     /// <summary>
     /// Bytes of one socket read in one turn: a flooding client gets no more of it, the rest waits for the next turn.
     /// </summary>
-    private const int ReadBytesPerTurnMax = 128 * 1024;
+    private const int ReadBytesPerTurnMax = 16 * 1024;
 
     private readonly SocketShard _shard;
     private WebSocketSession? _session;
@@ -63,8 +63,8 @@ internal sealed unsafe class ShardSocket : Outlet
     /// <summary>A send is queued in the shard's ring and has not been carried out: neither send again nor close. Only the shard's.</summary>
     public bool HasQueuedSend { get; set; }
 
-    /// <summary>It is on the list of sockets that have more to read. Only the shard's.</summary>
-    public bool IsReadyListed { get; set; }
+    /// <summary>It is in one of the queues of sockets to read. Only the shard's.</summary>
+    public bool IsReadQueued { get; set; }
 
     /// <summary>The HTTP handler still uses the descriptor: a close waits for it.</summary>
     public bool IsHeld { get; set; } = true;
@@ -106,7 +106,7 @@ internal sealed unsafe class ShardSocket : Outlet
         {
             _isReadable = true;
             _hasHungUp |= (events & ~(Libc.EPOLLIN | Libc.EPOLLOUT)) != 0;
-            ReadIfWanted();
+            _shard.Read(this);
         }
     }
 
@@ -134,7 +134,7 @@ internal sealed unsafe class ShardSocket : Outlet
         Arm();
         if (_isReadable)
         {
-            _shard.ReadLater(this);
+            _shard.ReadOn(this);
         }
     }
 
@@ -190,7 +190,7 @@ internal sealed unsafe class ShardSocket : Outlet
         // would be posted behind a fan-out that it asks for itself.
         _isInputUnread = inputLength > 0;
         _isReadable = true;
-        _shard.ReadLater(this);
+        _shard.Read(this);
     }
 
     public override void Write(ReadOnlySpan<byte> frames)
@@ -400,10 +400,8 @@ internal sealed unsafe class ShardSocket : Outlet
             _inputLength = 0;
             Consume(new ReadOnlySequence<byte>(received, 0, length));
             ArrayPool<byte>.Shared.Return(received);
-            if (_isInputUnread)
-            {
-                return;
-            }
+            _shard.ReadOn(this); // That was its share of this turn.
+            return;
         }
 
         byte[] scratch = _shard.ReceiveScratch;
@@ -419,7 +417,7 @@ internal sealed unsafe class ShardSocket : Outlet
                 _inputLength = 0;
             }
 
-            Span<byte> free = scratch.AsSpan(kept);
+            Span<byte> free = scratch.AsSpan(kept, Math.Min(scratch.Length - kept, ReadBytesPerTurnMax));
             int count = Receive(free);
             if (count <= 0)
             {
@@ -454,7 +452,7 @@ internal sealed unsafe class ShardSocket : Outlet
             total += count;
             if (total >= ReadBytesPerTurnMax)
             {
-                _shard.ReadLater(this);
+                _shard.ReadOn(this);
                 return;
             }
         }
@@ -498,7 +496,7 @@ internal sealed unsafe class ShardSocket : Outlet
             if (_session.HasUnread)
             {
                 _isInputUnread = true; // Read on in the next turn, like a socket that has more than its share.
-                _shard.ReadLater(this);
+                _shard.ReadOn(this);
             }
         }
 
