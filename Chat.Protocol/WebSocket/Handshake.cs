@@ -42,6 +42,9 @@ public static class Handshake
     private const int KeyBytes = 24;
     private const int KeyBytesDecoded = 16;
 
+    // Each is compared with those before it, so without a limit a head full of them would cost the square of its length.
+    private const int SubprotocolsMax = 32;
+
     public static readonly ProtocolError NotGet = new(400, "A WebSocket handshake must be a GET request.", "RFC 6455 section 4.2.1");
     public static readonly ProtocolError NotHttp11 = new(400, "A WebSocket handshake needs HTTP/1.1.", "RFC 6455 section 4.2.1");
     public static readonly ProtocolError UpgradeMissing = new(400, "Upgrade must name websocket.", "RFC 6455 section 4.2.1");
@@ -52,6 +55,8 @@ public static class Handshake
     public static readonly ProtocolError KeyMissingOrRepeated = new(400, "Sec-WebSocket-Key must be sent once.", "RFC 6455 section 11.3.1");
     public static readonly ProtocolError KeyMalformed = new(400, "Sec-WebSocket-Key must be 16 bytes in base64.", "RFC 6455 section 4.2.1");
     public static readonly ProtocolError SubprotocolMalformed = new(400, "A subprotocol is not a token, or none is named.", "RFC 6455 section 4.1");
+    public static readonly ProtocolError SubprotocolRepeated = new(400, "A subprotocol is named twice.", "RFC 6455 section 4.1");
+    public static readonly ProtocolError SubprotocolsTooMany = new(400, "More than 32 subprotocols are named.");
     public static readonly ProtocolError BearerTokenRepeated = new(400, "More than one subprotocol carries a token.");
 
     private static ReadOnlySpan<byte> Guid => "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"u8;
@@ -196,7 +201,7 @@ public static class Handshake
         handshake = default;
         bool offersChatV1 = false;
         ReadOnlySpan<byte> bearerToken = default;
-        bool isEmpty = true;
+        int count = 0;
         ListElements offered = head.ListElements("sec-websocket-protocol"u8);
         while (offered.TryGetNext(out ReadOnlySpan<byte> subprotocol))
         {
@@ -205,7 +210,11 @@ public static class Handshake
                 return SubprotocolMalformed;
             }
 
-            isEmpty = false;
+            if (count == SubprotocolsMax)
+            {
+                return SubprotocolsTooMany;
+            }
+
             offersChatV1 |= subprotocol.SequenceEqual("chat.v1"u8);
             if (subprotocol.StartsWith("bearer."u8))
             {
@@ -216,14 +225,34 @@ public static class Handshake
 
                 bearerToken = subprotocol["bearer."u8.Length..];
             }
+
+            if (IsAmongFirst(head, count++, subprotocol))
+            {
+                return SubprotocolRepeated;
+            }
         }
 
-        if (isEmpty && head.TryGetField("sec-websocket-protocol"u8, out _))
+        if (count == 0 && head.TryGetField("sec-websocket-protocol"u8, out _))
         {
             return SubprotocolMalformed; // The field is a list of at least one.
         }
 
         handshake = new OpeningHandshake(key, offersChatV1, bearerToken);
         return default;
+    }
+
+    /// <summary>Whether one of the first <paramref name="count"/> subprotocols is the same, letter for letter.</summary>
+    private static bool IsAmongFirst(RequestHead head, int count, ReadOnlySpan<byte> subprotocol)
+    {
+        ListElements offered = head.ListElements("sec-websocket-protocol"u8);
+        for (int index = 0; index < count && offered.TryGetNext(out ReadOnlySpan<byte> earlier); index++)
+        {
+            if (earlier.SequenceEqual(subprotocol))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

@@ -38,6 +38,7 @@ public class HandshakeTests
     [InlineData("Sec-WebSocket-Protocol: Chat.v1, bearer", false, "")]
     [InlineData("Sec-WebSocket-Protocol: bearer.", false, "")]
     [InlineData("Sec-WebSocket-Protocol: , chat.v1,", true, "")]
+    [InlineData("Sec-WebSocket-Protocol: chat.v1, Chat.v1, chat.v", true, "")]
     public void Subprotocol_is_confirmed_and_the_token_is_not(string line, bool offersChatV1, string token)
     {
         using RequestHead head = Parse(RfcExample.Replace("Sec-WebSocket-Protocol: chat, superchat", line, StringComparison.Ordinal));
@@ -93,12 +94,28 @@ public class HandshakeTests
     [InlineData("chat, superchat", "bearer.a=b;c", nameof(Handshake.SubprotocolMalformed))]
     [InlineData("chat, superchat", "", nameof(Handshake.SubprotocolMalformed))]
     [InlineData("chat, superchat", " , ,", nameof(Handshake.SubprotocolMalformed))]
+    [InlineData("chat, superchat", "chat, chat", nameof(Handshake.SubprotocolRepeated))]
+    [InlineData("chat, superchat", "chat.v1, , superchat,chat.v1", nameof(Handshake.SubprotocolRepeated))]
+    [InlineData("chat, superchat", "chat, superchat\r\nSec-WebSocket-Protocol: superchat", nameof(Handshake.SubprotocolRepeated))]
+    [InlineData("chat, superchat", "chat\r\nsec-websocket-protocol:\r\nSEC-WEBSOCKET-PROTOCOL: chat", nameof(Handshake.SubprotocolRepeated))]
+    [InlineData("chat, superchat", "bearer., bearer.", nameof(Handshake.SubprotocolRepeated))]
     public void Handshake_is_refused(string part, string replacement, string expected)
     {
         using RequestHead head = Parse(RfcExample.Replace(part, replacement, StringComparison.Ordinal));
         Assert.False(Handshake.TryRead(head, out OpeningHandshake handshake, out ProtocolError error));
         Assert.Equal(typeof(Handshake).GetField(expected)!.GetValue(null), error);
         Assert.True(handshake.Key.IsEmpty && handshake.BearerToken.IsEmpty);
+    }
+
+    [Theory]
+    [InlineData(32, true)]
+    [InlineData(33, false)]
+    public void No_more_than_32_subprotocols_are_read(int count, bool isAccepted)
+    {
+        string subprotocols = string.Join(',', Enumerable.Range(0, count).Select(index => $"s{index}"));
+        using RequestHead head = Parse(RfcExample.Replace("chat, superchat", subprotocols, StringComparison.Ordinal));
+        Assert.Equal(isAccepted, Handshake.TryRead(head, out _, out ProtocolError error));
+        Assert.Equal(isAccepted ? default : Handshake.SubprotocolsTooMany, error);
     }
 
     [Fact]
