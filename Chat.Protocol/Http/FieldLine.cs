@@ -13,10 +13,11 @@ internal static class FieldLine
     public static ProtocolError Parse(ReadOnlySpan<byte> bytes, HeadSlice line, RequestHead head, HttpLimits limits)
     {
         ReadOnlySpan<byte> text = line.Of(bytes);
-        int colon = text.IndexOfAnyExcept(CharacterSets.Token);
-        if (colon <= 0 || text[colon] != ':')
+        // Not beyond the line: the CR at its end is no token character.
+        int colon = CharacterSets.IndexOfNonToken(bytes[line.Start..]);
+        if (colon <= 0 || bytes[line.Start + colon] != ':')
         {
-            return WhyNoName(text, colon);
+            return WhyNoName(text, colon < text.Length ? colon : -1);
         }
 
         if (head.FieldCount == limits.FieldsMax)
@@ -84,13 +85,14 @@ internal static class FieldLine
 
     private static ProtocolError Interpret(
         ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, HeadSlice valueSlice, RequestHead head, HttpLimits limits) =>
-        name.Length switch
+        // Length and first letter, in either case, tell most other fields apart before a name is compared.
+        (name.Length, name[0] | 0x20) switch
         {
-            4 when Ascii.EqualsIgnoreCase(name, "host"u8) => ApplyHost(value, valueSlice, head),
-            6 when Ascii.EqualsIgnoreCase(name, "expect"u8) => ApplyExpect(value, head),
-            10 when Ascii.EqualsIgnoreCase(name, "connection"u8) => ApplyConnection(value, head),
-            14 when Ascii.EqualsIgnoreCase(name, "content-length"u8) => ApplyContentLength(value, head, limits),
-            17 when Ascii.EqualsIgnoreCase(name, "transfer-encoding"u8) => ApplyTransferEncoding(value, head),
+            (4, 'h') when Ascii.EqualsIgnoreCase(name, "host"u8) => ApplyHost(value, valueSlice, head),
+            (6, 'e') when Ascii.EqualsIgnoreCase(name, "expect"u8) => ApplyExpect(value, head),
+            (10, 'c') when Ascii.EqualsIgnoreCase(name, "connection"u8) => ApplyConnection(value, head),
+            (14, 'c') when Ascii.EqualsIgnoreCase(name, "content-length"u8) => ApplyContentLength(value, head, limits),
+            (17, 't') when Ascii.EqualsIgnoreCase(name, "transfer-encoding"u8) => ApplyTransferEncoding(value, head),
             _ => default,
         };
 

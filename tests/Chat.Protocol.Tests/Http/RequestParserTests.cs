@@ -72,6 +72,43 @@ public class RequestParserTests
 
     [Theory]
     [InlineData("")]
+    [InlineData(" a value that is longer than any vector of the search for the name's end, and than two of them")]
+    public void Name_of_a_field_is_made_of_token_characters_only(string value)
+    {
+        const string TokenPunctuation = "!#$%&'*+-.^_`|~"; // RFC 9110 section 5.6.2
+        var parser = new RequestParser(HttpLimits.Default);
+        using var head = new RequestHead();
+        var wrong = new List<string>();
+        for (int length = 1; length <= 50; length++)
+        {
+            string start = "GET / HTTP/1.1\r\nHost: a\r\n";
+            byte[] bytes = Encoding.ASCII.GetBytes($"{start}{new string('x', length)}:{value}\r\n\r\n");
+            ReadOnlySequence<byte> input = Segments.Whole(bytes);
+            for (int place = 0; place < length; place++)
+            {
+                for (int octet = 0; octet < 256; octet++)
+                {
+                    bool isToken = char.IsAsciiLetterOrDigit((char)octet) || TokenPunctuation.Contains((char)octet, StringComparison.Ordinal);
+                    int nameLength = isToken ? length : octet == ':' ? place : 0;
+                    bytes[start.Length + place] = (byte)octet;
+                    bool isComplete = parser.TryParse(input, head, out _, out _) == ParseStatus.Complete;
+                    if (isComplete ? head.Field(1).Name.Length != nameLength : nameLength > 0)
+                    {
+                        wrong.Add($"0x{octet:x2} at {place} of {length}");
+                    }
+
+                    parser.Reset();
+                }
+
+                bytes[start.Length + place] = (byte)'x';
+            }
+        }
+
+        Assert.Empty(wrong);
+    }
+
+    [Theory]
+    [InlineData("")]
     [InlineData("www.example.com")]
     [InlineData("127.0.0.1:3000")]
     [InlineData("a:")]
