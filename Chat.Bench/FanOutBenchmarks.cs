@@ -59,7 +59,7 @@ public class FanOutBenchmarks : IDisposable
         var sender = new Sender(user.Id, user.Username);
         for (int i = 0; i < Members; i++)
         {
-            var session = new WebSocketSession(_shard, new CopyingOutlet(_destination), sender, DateTimeOffset.MaxValue, _room, services);
+            var session = new ChatSession(_shard, new CopyingOutlet(_destination), sender, DateTimeOffset.MaxValue, _room, services);
             session.Start(ResumePoint.None);
         }
 
@@ -159,13 +159,13 @@ public class FanOutBenchmarks : IDisposable
         }
     }
 
-    private sealed class NoPublisher : Publisher
+    private sealed class NoPublisher : IPublisher
     {
-        public override void Committed(MessageRecord record, bool isDuplicate)
+        public void Committed(MessageRecord record, bool isDuplicate)
         {
         }
 
-        public override void Failed(long roomId, string? nonce, string code)
+        public void Failed(long roomId, string? nonce, string code)
         {
         }
     }

@@ -104,7 +104,7 @@ internal sealed partial class ChatConnectionHandler(
     }
 
     private WebSocketSession NewSession(Shard shard, Outlet outlet, AcceptedHandshake handshake) => handshake.Identity is { } identity
-        ? new WebSocketSession(shard, outlet, identity.Sender, identity.ExpiresAt, handshake.Room, http.Application.Sessions!, handshake.Deflate)
+        ? new ChatSession(shard, outlet, identity.Sender, identity.ExpiresAt, handshake.Room, http.Application.Sessions!, handshake.Deflate)
         : new EchoSession(shard, outlet, http.Application.Sessions!, handshake.Deflate);
 
     /// <summary>Ends requests whose time is up. Called by a timer, some times a second.</summary>

@@ -23,7 +23,7 @@ internal sealed class EchoSession : WebSocketSession
     private Deflater? _deflater;
 
     public EchoSession(Shard shard, Outlet outlet, SessionServices services, DeflateParameters? deflate)
-        : base(shard, outlet, Nobody, DateTimeOffset.MaxValue, null, services, Reader(deflate))
+        : base(shard, outlet, Nobody, DateTimeOffset.MaxValue, services, Reader(deflate))
     {
         _deflate = deflate;
     }

@@ -22,7 +22,7 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
     }
 
     /// <summary>Answers a subscribe command: enters the room, or tells the client why not. Never throws.</summary>
-    public async Task SubscribeAsync(WebSocketSession session, long roomId, ResumePoint point)
+    public async Task SubscribeAsync(ChatSession session, long roomId, ResumePoint point)
     {
         try
         {
@@ -30,7 +30,7 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
             session.Shard.Post(
                 static (target, argument) =>
                 {
-                    var (session, roomId, room, point) = ((WebSocketSession, long, Room?, ResumePoint))argument!;
+                    var (session, roomId, room, point) = ((ChatSession, long, Room?, ResumePoint))argument!;
                     if (room is null)
                     {
                         session.SendError(ErrorCode.NoSuchRoom, "there is no such room", roomId);
@@ -47,7 +47,7 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
         {
             session.Shard.Post(
                 static (target, argument) =>
-                    ((WebSocketSession)target).SendError(ErrorCode.UnknownUser, "the token's account does not exist", (long)argument!),
+                    ((ChatSession)target).SendError(ErrorCode.UnknownUser, "the token's account does not exist", (long)argument!),
                 session,
                 roomId);
         }
@@ -56,7 +56,7 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
             SubscribeFailed(logger, roomId, exception.Message, exception is StoreUnavailableException ? null : exception);
             session.Shard.Post(
                 static (target, argument) =>
-                    ((WebSocketSession)target).SendError(ErrorCode.Unavailable, "the database is not available", (long)argument!),
+                    ((ChatSession)target).SendError(ErrorCode.Unavailable, "the database is not available", (long)argument!),
                 session,
                 roomId);
         }

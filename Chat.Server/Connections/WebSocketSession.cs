@@ -1,26 +1,20 @@
 using System.Buffers;
-using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Chat.Protocol;
-using Chat.Protocol.Messages;
 using Chat.Protocol.WebSocket;
 using Chat.Server.Rooms;
-using Chat.Storage;
 
 namespace Chat.Server.Connections;
 
 /// <summary>
-/// One WebSocket connection after its handshake: what a client may do when. It has an input side (bytes to commands,
-/// called by whoever reads the socket, one call at a time) and an output side (frames, rooms, deadlines) that belongs to
+/// One WebSocket connection after its handshake, as RFC 6455 has it: messages and control frames in, frames out, the close handshake,
+/// and what a peer may cost. What messages mean is up to the derived class. It has an input side (bytes to messages,
+/// called by whoever reads the socket, one call at a time) and an output side (frames, deadlines) that belongs to
 /// the shard. On a transport whose shards read their own sockets both are one thread; elsewhere the input side posts.
 /// <para>Order of calls: <see cref="Start"/>, <see cref="Receive"/> until it answers false, <see cref="Stop"/>.</para>
 /// </summary>
-internal class WebSocketSession : Publisher
+internal abstract class WebSocketSession
 {
-    /// <summary>64 characters of a nonce (<see cref="CommandParser.NonceCharactersMax"/>), 4 bytes each.</summary>
-    private const int NonceBytesMax = CommandParser.NonceCharactersMax * 4;
-
     /// <summary>
     /// What one call of <see cref="Receive"/> takes: payload, with <see cref="MessageCostBytes"/> for each message or control frame beside it. A
     /// read of a socket holds less payload, unless it is compressed: then 64 bytes can stand for 64 KiB. And it can hold thousands of
@@ -31,10 +25,6 @@ internal class WebSocketSession : Publisher
     /// <summary>A message costs its handling beside its bytes: 256 of them are all that a call takes, some 0.2 ms.</summary>
     private const int MessageCostBytes = 1024;
 
-    /// <summary>An acknowledgement, an error or a pong: a nonce and one of our own sentences.</summary>
-    private static readonly int EventBytesMax = Events.BytesMax(NonceBytesMax + 256);
-
-    private readonly SessionServices _services;
     private MessageReader _reader;
     private ConnectionRate _rate;
     private bool _inputEnded;
@@ -42,8 +32,6 @@ internal class WebSocketSession : Publisher
     /// <summary>Of the message that is not whole yet: counted already.</summary>
     private int _pieceBytes;
 
-    private ConcurrentDictionary<long, Membership>? _memberships;
-    private Membership? _first;
     private State _state;
     private long _heardMs;
     private long _deadlineMs;
@@ -52,31 +40,16 @@ internal class WebSocketSession : Publisher
     /// <param name="outlet">The way out.</param>
     /// <param name="sender">Whose messages come in.</param>
     /// <param name="expiresAt">When the token ends.</param>
-    /// <param name="room">The room of the path, or null.</param>
     /// <param name="services">What all sessions share.</param>
-    /// <param name="deflate">What was agreed on compression, without context takeover; null for no extension.</param>
-    public WebSocketSession(
-        Shard shard,
-        Outlet outlet,
-        Sender sender,
-        DateTimeOffset expiresAt,
-        Room? room,
-        SessionServices services,
-        DeflateParameters? deflate = null)
-        : this(shard, outlet, sender, expiresAt, room, services, new MessageReader(FrameSender.Client, shard.Limits.MessageBytesMax, deflate is not null))
-    {
-        TakesCompressed = deflate is { } parameters && parameters.ServerWindowBits >= CompressedEvents.WindowBits;
-    }
-
+    /// <param name="reader">Of what the peer sends; disposed with the session.</param>
     protected WebSocketSession(
-        Shard shard, Outlet outlet, Sender sender, DateTimeOffset expiresAt, Room? room, SessionServices services, MessageReader reader)
+        Shard shard, Outlet outlet, Sender sender, DateTimeOffset expiresAt, SessionServices services, MessageReader reader)
     {
         Shard = shard;
         Outlet = outlet;
         Sender = sender;
         ExpiresAt = expiresAt;
-        DefaultRoom = room;
-        _services = services;
+        Services = services;
         _reader = reader;
         _heardMs = shard.NowMs;
     }
@@ -101,12 +74,6 @@ internal class WebSocketSession : Publisher
     /// <summary>When the token ends.</summary>
     public DateTimeOffset ExpiresAt { get; }
 
-    /// <summary>The room of <c>/ws/{room_id}</c>; null on <c>/ws</c>.</summary>
-    public Room? DefaultRoom { get; }
-
-    /// <summary>It is sent events in the form of <see cref="CompressedEvents"/>, where they have one.</summary>
-    public bool TakesCompressed { get; }
-
     /// <summary>
     /// The last <see cref="Receive"/> stopped before the end of what it was given, to let others have the thread: call it again
     /// with the rest, without waiting for more. Input side.
@@ -121,10 +88,19 @@ internal class WebSocketSession : Publisher
 
     public bool IsOpen => _state == State.Open;
 
-    /// <summary>Adds the session to its shard and, with a default room, to that room. Any thread.</summary>
+    protected SessionServices Services { get; }
+
+    /// <summary>What it may send; null for anything.</summary>
+    protected abstract RateLimits? Rates { get; }
+
+    /// <summary>Pongs are sent while no more than this waits to be sent.</summary>
+    protected virtual int PongBacklogBytesMax => 0;
+
+    /// <summary>Adds the session to its shard, where it begins. Any thread.</summary>
+    /// <param name="resume">For a session that enters a room at once.</param>
     public void Start(ResumePoint resume)
     {
-        _services.Metrics.WebSockets.Increment();
+        Services.Metrics.WebSockets.Increment();
         Shard.Post(
             static (target, argument) =>
             {
@@ -183,13 +159,13 @@ internal class WebSocketSession : Publisher
     /// <summary>The connection is gone, or its input has ended: leaves the rooms and the shard. Any thread, once.</summary>
     public virtual void Stop()
     {
-        _services.Metrics.WebSockets.Decrement();
+        Services.Metrics.WebSockets.Decrement();
         _reader.Dispose();
         Shard.Post(
             static (target, _) =>
             {
                 var session = (WebSocketSession)target;
-                session.LeaveAll();
+                session.LeaveRooms();
                 session._state = State.Closed;
                 session.Outlet.Complete();
                 session.Shard.Remove(session);
@@ -207,7 +183,7 @@ internal class WebSocketSession : Publisher
 
         _state = State.Closing;
         _deadlineMs = Shard.NowMs + Shard.Limits.CloseTimeoutMs;
-        LeaveAll();
+        LeaveRooms();
         SendCloseFrame(code, reason);
     }
 
@@ -222,7 +198,7 @@ internal class WebSocketSession : Publisher
         if (Outlet.BacklogBytes > Shard.Limits.BacklogBytesMax
             || Shard.NowMs - Outlet.BacklogSinceMs > Shard.Limits.BacklogTimeMaxMs)
         {
-            _services.Metrics.SlowConsumers.Add();
+            Services.Metrics.SlowConsumers.Add();
             Outlet.DropBacklog(); // The peer resumes after what it has; the close frame must not wait behind a megabyte.
             Close(CloseCode.SlowConsumer, "slow consumer");
         }
@@ -286,39 +262,16 @@ internal class WebSocketSession : Publisher
         }
     }
 
-    public override void Committed(MessageRecord record, bool isDuplicate) => Shard.Post(
-        isDuplicate
-            ? static (target, argument) => ((WebSocketSession)target).SendAck((MessageRecord)argument!, isDuplicate: true)
-            : static (target, argument) => ((WebSocketSession)target).SendAck((MessageRecord)argument!, isDuplicate: false),
-        this,
-        record);
+    /// <summary>It is on its shard now: says hello, if it does. Shard thread, once.</summary>
+    protected abstract void Begin(ResumePoint resume);
 
-    public override void Failed(long roomId, string? nonce, string code) => PostError(code, "the message could not be stored", nonce, roomId, 0);
-
-    /// <summary>Leaves one room without a word, when its replay cannot be had. Shard thread.</summary>
-    public void Abandon(Membership membership)
+    /// <summary>It is sent no more events. Shard thread; may be called again.</summary>
+    protected virtual void LeaveRooms()
     {
-        _memberships?.TryRemove(membership.Group.Room.Id, out _);
-        Leave(membership);
     }
 
-    /// <summary>Enters the default room, or says hello without one. Shard thread, once.</summary>
-    protected virtual void Begin(ResumePoint resume)
-    {
-        if (DefaultRoom is { } room)
-        {
-            Subscribe(room, resume);
-        }
-        else
-        {
-            SendWelcome(null, 0, false, null);
-        }
-    }
-
-    /// <summary>What it may send; null for anything.</summary>
-    protected virtual RateLimits? Rates => _services.Rates;
-
-    private void WriteText(ReadOnlySpan<byte> payload)
+    /// <summary>Frames one JSON text without having it flushed. Shard thread, while <see cref="IsOpen"/>.</summary>
+    protected void WriteText(ReadOnlySpan<byte> payload)
     {
         Span<byte> header = stackalloc byte[FrameWriter.HeaderBytesMax];
         Outlet.Write(header[..FrameWriter.WriteHeader(header, Opcode.Text, payload.Length)]);
@@ -329,17 +282,7 @@ internal class WebSocketSession : Publisher
     /// <param name="opcode">Text, and then valid UTF-8, or binary.</param>
     /// <param name="payload">Valid during the call.</param>
     /// <param name="bytes">What it costs of the rate of bytes: what it took on the wire, or, compressed, what it is.</param>
-    protected virtual void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload, int bytes)
-    {
-        if (opcode == Opcode.Text)
-        {
-            ReceiveCommand(payload, bytes);
-        }
-        else
-        {
-            EndInput(CloseCode.UnsupportedData, "commands are text messages");
-        }
-    }
+    protected abstract void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload, int bytes);
 
     private int ReceiveSpan(ReadOnlySpan<byte> span, byte[] scratch, ref int costLeft)
     {
@@ -382,43 +325,8 @@ internal class WebSocketSession : Publisher
         }
     }
 
-    private void ReceiveCommand(ReadOnlySpan<byte> json, int bytes)
-    {
-        byte[] scratch = ReceiveScratch.Strings(json.Length);
-        bool isSound = CommandParser.TryParse(json, scratch, out Command command, out CommandError error, Shard.Limits.ContentCharsMax);
-        if (Rates is { } rates
-            && Take(rates, isSound && command.Type == CommandType.Message, bytes) is > 0 and int retryAfterMs)
-        {
-            RefuseAsTooFast(rates, isSound ? command.Nonce : error.Nonce, isSound ? command.RoomId : error.RoomId, retryAfterMs);
-            return;
-        }
-
-        if (!isSound)
-        {
-            PostError(error.Code!, error.Message, Text(error.Nonce), error.RoomId, 0);
-            return;
-        }
-
-        switch (command.Type)
-        {
-            case CommandType.Message:
-                Publish(command);
-                break;
-            case CommandType.Subscribe:
-                BeginSubscribe(command.RoomId, new ResumePoint(command.Since, command.Epoch));
-                break;
-            case CommandType.Unsubscribe:
-                Shard.Post(
-                    static (target, argument) => ((WebSocketSession)target).Unsubscribe((long)argument!), this, command.RoomId);
-                break;
-            case CommandType.Ping:
-                Shard.Post(static (target, _) => ((WebSocketSession)target).SendPong(), this);
-                break;
-        }
-    }
-
-    /// <summary>0 when the client may, else the milliseconds until it may.</summary>
-    private int Take(RateLimits rates, bool isMessage, int bytes)
+    /// <summary>0 when the client may, else the milliseconds until it may. Input side.</summary>
+    protected int Take(RateLimits rates, bool isMessage, int bytes)
     {
         int retryAfterMs = isMessage ? _rate.TakeMessage(rates, bytes, _heardMs) : _rate.TakeCommand(rates, bytes, _heardMs);
         if (retryAfterMs == 0)
@@ -431,73 +339,6 @@ internal class WebSocketSession : Publisher
         }
 
         return retryAfterMs;
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private void RefuseAsTooFast(RateLimits rates, ReadOnlySpan<byte> nonce, long roomId, int retryAfterMs)
-    {
-        _services.Metrics.RateLimited.Add();
-        if (_rate.IsExhausted(rates))
-        {
-            EndInput(CloseCode.RateLimited, "rate limited");
-        }
-        else
-        {
-            PostError(ErrorCode.RateLimited, "slower, please", Text(nonce), roomId == 0 ? DefaultRoom?.Id ?? 0 : roomId, retryAfterMs);
-        }
-    }
-
-    private void Publish(in Command command)
-    {
-        Room? room = command.RoomId == 0 || command.RoomId == DefaultRoom?.Id ? DefaultRoom : FindSubscribed(command.RoomId);
-        if (room is null)
-        {
-            bool isNamed = command.RoomId != 0;
-            PostError(
-                isNamed ? ErrorCode.NotSubscribed : ErrorCode.MissingField,
-                isNamed ? "subscribe to the room before sending to it" : "room_id is required on this connection",
-                Text(command.Nonce),
-                command.RoomId,
-                0);
-            return;
-        }
-
-        switch (room.Offer(Sender, command.Content, command.Nonce, this, out long seq, out long id))
-        {
-            case OfferStatus.Duplicate:
-                Shard.Post(
-                    static (target, argument) =>
-                    {
-                        var (roomId, seq, id, nonce) = ((long, long, long, string?))argument!;
-                        ((WebSocketSession)target).SendAck(roomId, seq, id, nonce, isDuplicate: true);
-                    },
-                    this,
-                    (room.Id, seq, id, Text(command.Nonce)));
-                break;
-            case OfferStatus.Overloaded:
-                PostError(
-                    ErrorCode.Overloaded, "too many messages wait to be stored", Text(command.Nonce), room.Id, _services.Log.RetryAfterMs);
-                break;
-        }
-    }
-
-    private Room? FindSubscribed(long roomId) =>
-        _memberships is { } memberships && memberships.TryGetValue(roomId, out Membership? membership) ? membership.Group.Room : null;
-
-    private void BeginSubscribe(long roomId, ResumePoint resume)
-    {
-        if (roomId == 0)
-        {
-            PostError(ErrorCode.MissingField, "room_id is required", null, 0, 0);
-        }
-        else if (DefaultRoom is not null)
-        {
-            PostError(ErrorCode.NotSubscribed, "this connection belongs to one room; use /ws for many", null, roomId, 0);
-        }
-        else
-        {
-            _ = _services.Subscriptions.SubscribeAsync(this, roomId, resume);
-        }
     }
 
     private void ReceivePing(ReadOnlySpan<byte> payload, int bytes)
@@ -538,13 +379,17 @@ internal class WebSocketSession : Publisher
         }
     }
 
-    private void EndIfExhausted(RateLimits rates)
+    /// <summary>Counts a refusal. True when it was one too many, which ends the input. Input side.</summary>
+    protected bool EndIfExhausted(RateLimits rates)
     {
-        _services.Metrics.RateLimited.Add();
-        if (_rate.IsExhausted(rates))
+        Services.Metrics.RateLimited.Add();
+        bool isExhausted = _rate.IsExhausted(rates);
+        if (isExhausted)
         {
             EndInput(CloseCode.RateLimited, "rate limited");
         }
+
+        return isExhausted;
     }
 
     private void ReceiveClose(ReadOnlySpan<byte> payload)
@@ -558,8 +403,8 @@ internal class WebSocketSession : Publisher
             code == 0 ? CloseCode.NormalClosure : code);
     }
 
-    /// <summary>The peer broke the protocol: RFC 6455 section 7.1.7, fail the connection.</summary>
-    private void EndInput(ushort code, string reason)
+    /// <summary>The peer broke the protocol: RFC 6455 section 7.1.7, fail the connection. Input side.</summary>
+    protected void EndInput(ushort code, string reason)
     {
         _inputEnded = true;
         _reader.Dispose();
@@ -575,16 +420,6 @@ internal class WebSocketSession : Publisher
             new ProtocolError(code, reason));
     }
 
-    private void PostError(string code, string message, string? nonce, long roomId, int retryAfterMs) => Shard.Post(
-        static (target, argument) => ((WebSocketSession)target).SendError((ErrorEvent)argument!),
-        this,
-        new ErrorEvent(code, message, nonce, roomId, retryAfterMs));
-
-    // ---- output side: the shard's thread ----
-
-    /// <summary>Pongs are sent while no more than this waits to be sent.</summary>
-    protected virtual int PongBacklogBytesMax => 0;
-
     private void SendControl(ReadOnlySpan<byte> frame)
     {
         // A peer that pings and never reads gets no queue of pongs: the next ping's answer covers this one's (section 5.5.3).
@@ -592,154 +427,6 @@ internal class WebSocketSession : Publisher
         {
             Send(frame);
         }
-    }
-
-    private static string? Text(ReadOnlySpan<byte> nonce) => nonce.IsEmpty ? null : Encoding.UTF8.GetString(nonce);
-
-    private void SendAck(MessageRecord record, bool isDuplicate) =>
-        SendAck(record.RoomId, record.Seq, record.Id, record.Nonce, isDuplicate);
-
-    private void SendAck(long roomId, long seq, long id, string? nonceText, bool isDuplicate)
-    {
-        // The sender's own event goes first, as documented: a commit can be quicker than the fan-out of a busy shard.
-        Membership? membership = DefaultRoom is null ? _memberships?.GetValueOrDefault(roomId) : _first;
-        if (membership is { Group: { IsActive: true } group } && group.Seq < seq)
-        {
-            Shard.FanOutAll(group);
-        }
-
-        Span<byte> payload = stackalloc byte[EventBytesMax];
-        Span<byte> nonce = stackalloc byte[NonceBytesMax];
-        int nonceLength = Encoding.UTF8.GetBytes(nonceText, nonce);
-        if (_state == State.Open)
-        {
-            WriteText(payload[..Events.WriteAck(payload, nonce[..nonceLength], roomId, seq, id, isDuplicate)]);
-            Shard.FlushAtLeisure(Outlet);
-        }
-
-        CheckBacklog();
-    }
-
-    public void SendError(string code, string message, long roomId) => SendError(new ErrorEvent(code, message, null, roomId, 0));
-
-    private void SendError(ErrorEvent error)
-    {
-        Span<byte> payload = stackalloc byte[EventBytesMax];
-        Span<byte> nonce = stackalloc byte[NonceBytesMax];
-        int nonceLength = Encoding.UTF8.GetBytes(error.Nonce, nonce);
-        SendText(payload[..Events.WriteError(payload, error.Code, error.Message, nonce[..nonceLength], error.RoomId, error.RetryAfterMs)]);
-        CheckBacklog();
-    }
-
-    /// <summary>Heads as far as they have been sent from here: a client that has less has lost something.</summary>
-    private void SendPong()
-    {
-        if (_state != State.Open)
-        {
-            return;
-        }
-
-        Span<byte> payload = stackalloc byte[EventBytesMax];
-        if (DefaultRoom is not null)
-        {
-            SendText(payload[..Events.WritePong(payload, DefaultRoom.Id, _first!.Group.Seq)]);
-        }
-        else
-        {
-            SendText(payload[..Events.WritePong(payload)]);
-            foreach (Membership membership in _memberships?.Values ?? [])
-            {
-                SendText(payload[..Events.WritePong(payload, membership.Group.Room.Id, membership.Group.Seq)]);
-            }
-        }
-
-        CheckBacklog();
-    }
-
-    /// <summary>Says hello: for a room, or for a connection that has none yet. Shard thread.</summary>
-    public void SendWelcome(Room? room, long seq, bool recovered, long? rolledBackTo)
-    {
-        Span<byte> payload = stackalloc byte[Events.BytesMax(Sender.UsernameUtf8.Length)];
-        SendText(payload[..Events.WriteWelcome(payload, new Welcome
-        {
-            RoomId = room?.Id ?? 0,
-            Seq = seq,
-            Epoch = room?.Epoch ?? 0,
-            Recovered = recovered,
-            RolledBackTo = rolledBackTo,
-            UserId = Sender.UserId,
-            Username = Sender.UsernameUtf8,
-            PingMs = Shard.Limits.PingIntervalMs,
-            ExpiresAtUnixMs = ExpiresAt.ToUnixTimeMilliseconds(),
-        })]);
-    }
-
-    /// <summary>Enters a room, or enters it again from another point. Shard thread.</summary>
-    public void Subscribe(Room room, ResumePoint resume)
-    {
-        if (_state != State.Open)
-        {
-            return;
-        }
-
-        var membership = new Membership(this, room.MembersOn(Shard));
-        if (DefaultRoom is not null)
-        {
-            _first = membership;
-        }
-        else
-        {
-            _memberships ??= new ConcurrentDictionary<long, Membership>(concurrencyLevel: 1, capacity: 3);
-            if (_memberships.TryGetValue(room.Id, out Membership? earlier))
-            {
-                Leave(earlier);
-            }
-            else if (_memberships.Count >= Shard.Limits.SubscriptionsMax)
-            {
-                SendError(ErrorCode.TooManySubscriptions, "this connection has too many rooms", room.Id);
-                return;
-            }
-
-            _memberships[room.Id] = membership;
-        }
-
-        _services.Resume.Begin(membership, resume);
-    }
-
-    private void Unsubscribe(long roomId)
-    {
-        if (_memberships is not null && _memberships.TryRemove(roomId, out Membership? membership))
-        {
-            Leave(membership);
-            Span<byte> payload = stackalloc byte[EventBytesMax];
-            SendText(payload[..Events.WriteUnsubscribed(payload, roomId)]);
-        }
-        else
-        {
-            SendError(ErrorCode.NotSubscribed, "not subscribed to this room", roomId);
-        }
-    }
-
-    private static void Leave(Membership membership)
-    {
-        membership.HasLeft = true;
-        membership.Group.Leave(membership);
-    }
-
-    private void LeaveAll()
-    {
-        if (_first is not null)
-        {
-            Leave(_first);
-            _first = null;
-        }
-
-        foreach (Membership membership in _memberships?.Values ?? [])
-        {
-            Leave(membership);
-        }
-
-        _memberships?.Clear();
     }
 
     private void SendCloseFrame(ushort code, string reason)
@@ -766,6 +453,4 @@ internal class WebSocketSession : Publisher
             Outlet.Complete();
         }
     }
-
-    private sealed record ErrorEvent(string Code, string Message, string? Nonce, long RoomId, int RetryAfterMs);
 }

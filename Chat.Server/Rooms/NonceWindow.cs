@@ -30,7 +30,7 @@ internal sealed class NonceWindow(int windowMs, int countMax)
     /// Takes the nonce for a new message, or finds its original. <paramref name="seq"/> and <paramref name="id"/> are
     /// the original's when it is committed.
     /// </summary>
-    public NonceStatus Begin(long senderId, string nonce, Publisher publisher, long nowMs, out long seq, out long id)
+    public NonceStatus Begin(long senderId, string nonce, IPublisher publisher, long nowMs, out long seq, out long id)
     {
         lock (_lock)
         {
@@ -62,7 +62,7 @@ internal sealed class NonceWindow(int windowMs, int countMax)
     }
 
     /// <summary>The message is durable. Returns who else waits for it, or null.</summary>
-    public List<Publisher>? Commit(MessageRecord record)
+    public List<IPublisher>? Commit(MessageRecord record)
     {
         lock (_lock)
         {
@@ -73,14 +73,14 @@ internal sealed class NonceWindow(int windowMs, int countMax)
 
             entry.Seq = record.Seq;
             entry.Id = record.Id;
-            List<Publisher>? waiting = entry.Waiting;
+            List<IPublisher>? waiting = entry.Waiting;
             entry.Waiting = null;
             return waiting;
         }
     }
 
     /// <summary>The message will never be durable: the nonce is free again. Returns who else waits for it, or null.</summary>
-    public List<Publisher>? Forget(long senderId, string nonce)
+    public List<IPublisher>? Forget(long senderId, string nonce)
     {
         lock (_lock)
         {
@@ -140,6 +140,6 @@ internal sealed class NonceWindow(int windowMs, int countMax)
 
         public long Id { get; set; }
 
-        public List<Publisher>? Waiting { get; set; }
+        public List<IPublisher>? Waiting { get; set; }
     }
 }

@@ -12,13 +12,13 @@ internal sealed record Sender(long UserId, string Username)
 /// Who waits to hear what became of a message: a session or a REST call. Called on the message log's thread, which
 /// serves every room: implementations hand over and return.
 /// </summary>
-internal abstract class Publisher
+internal interface IPublisher
 {
     /// <summary>The message is durable. <paramref name="isDuplicate"/> when this publisher sent it again.</summary>
-    public abstract void Committed(MessageRecord record, bool isDuplicate);
+    void Committed(MessageRecord record, bool isDuplicate);
 
     /// <summary>The message will never be stored; nothing of it was acknowledged. <paramref name="code"/> as in docs/protocol.md.</summary>
-    public abstract void Failed(long roomId, string? nonce, string code);
+    void Failed(long roomId, string? nonce, string code);
 }
 
 /// <summary>What became of a message offered to a room, as far as it is known at once.</summary>

@@ -75,7 +75,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
     private static void Enter(
         Membership membership, long seq, bool recovered, long? rolledBackTo, ReadOnlySpan<byte> replay, ReadOnlySpan<byte> held)
     {
-        WebSocketSession session = membership.Session;
+        ChatSession session = membership.Session;
         session.SendWelcome(membership.Group.Room, seq, recovered, rolledBackTo);
         session.Send(replay);
         session.Send(held);
@@ -149,7 +149,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
             return;
         }
 
-        WebSocketSession session = membership.Session;
+        ChatSession session = membership.Session;
         session.Abandon(membership);
         if (session.DefaultRoom is not null)
         {

@@ -124,7 +124,7 @@ internal sealed class Room
     /// <param name="seq">For <see cref="OfferStatus.Duplicate"/>: the original's.</param>
     /// <param name="id">For <see cref="OfferStatus.Duplicate"/>: the original's.</param>
     public OfferStatus Offer(
-        Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, Publisher publisher, out long seq, out long id)
+        Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, IPublisher publisher, out long seq, out long id)
     {
         seq = id = 0;
         // The log's place first: after this nothing may fail, or the room's numbers would have a hole.
@@ -195,9 +195,9 @@ internal sealed class Room
         }
 
         // The nonce first: who resends after the acknowledgement finds the message committed, and is answered at once.
-        List<Publisher>? waiting = record.Nonce is null ? null : _nonces.Commit(record);
-        (record.Origin as Publisher)?.Committed(record, isDuplicate: false);
-        foreach (Publisher publisher in waiting ?? [])
+        List<IPublisher>? waiting = record.Nonce is null ? null : _nonces.Commit(record);
+        (record.Origin as IPublisher)?.Committed(record, isDuplicate: false);
+        foreach (IPublisher publisher in waiting ?? [])
         {
             publisher.Committed(record, isDuplicate: true);
         }
@@ -215,7 +215,7 @@ internal sealed class Room
             PublishTombstones(record.Seq + 1);
         }
 
-        (record.Origin as Publisher)?.Failed(Id, record.Nonce, code);
+        (record.Origin as IPublisher)?.Failed(Id, record.Nonce, code);
         if (record.Nonce is not null)
         {
             Refuse(_nonces.Forget(record.SenderId, record.Nonce), record.Nonce, code);
@@ -366,9 +366,9 @@ internal sealed class Room
         }
     }
 
-    private void Refuse(List<Publisher>? waiting, string nonce, string code)
+    private void Refuse(List<IPublisher>? waiting, string nonce, string code)
     {
-        foreach (Publisher publisher in waiting ?? [])
+        foreach (IPublisher publisher in waiting ?? [])
         {
             publisher.Failed(Id, nonce, code);
         }

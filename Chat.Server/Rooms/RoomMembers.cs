@@ -5,9 +5,9 @@ using Chat.Server.Connections;
 namespace Chat.Server.Rooms;
 
 /// <summary>One session in one room. Owned by the session's shard.</summary>
-internal sealed class Membership(WebSocketSession session, RoomMembers group)
+internal sealed class Membership(ChatSession session, RoomMembers group)
 {
-    public WebSocketSession Session { get; } = session;
+    public ChatSession Session { get; } = session;
 
     public RoomMembers Group { get; } = group;
 

@@ -180,7 +180,7 @@ internal abstract class Shard
         ReadOnlySpan<byte> compressed = Compressed(group, first, second);
         for (int i = group.Count - 1; i >= 0; i--) // Downwards: a member that leaves is replaced by one already served.
         {
-            WebSocketSession session = group[i].Session;
+            ChatSession session = group[i].Session;
             Outlet outlet = session.Outlet;
             if (!compressed.IsEmpty && session.TakesCompressed)
             {

@@ -280,7 +280,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         _turnEvents += group.Count * (seq - group.Seq);
         for (int i = group.Count - 1; i >= 0; i--)
         {
-            WebSocketSession session = group[i].Session;
+            ChatSession session = group[i].Session;
             var socket = (ShardSocket)session.Outlet;
             if (!compressed.IsEmpty && session.TakesCompressed)
             {

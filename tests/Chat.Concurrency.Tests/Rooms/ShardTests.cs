@@ -36,7 +36,7 @@ public sealed class ShardTests
         Task others = Steered.Run(() =>
         {
             room.Start(0, second);
-            WebSocketSession leaving = room.Start(1, new MemberOutlet(-1, last: 4));
+            ChatSession leaving = room.Start(1, new MemberOutlet(-1, last: 4));
             room.Publish(2);
             leaving.Stop();
         });

@@ -56,9 +56,9 @@ internal sealed class SteeredRoom : IAsyncDisposable
     }
 
     /// <summary>A session enters the room; its shard does that in a turn of its own.</summary>
-    public WebSocketSession Start(int shard, MemberOutlet outlet, long since = -1)
+    public ChatSession Start(int shard, MemberOutlet outlet, long since = -1)
     {
-        var session = new WebSocketSession(_shards[shard], outlet, _ann, DateTimeOffset.MaxValue, _room, _services);
+        var session = new ChatSession(_shards[shard], outlet, _ann, DateTimeOffset.MaxValue, _room, _services);
         session.Start(since < 0 ? ResumePoint.None : new ResumePoint(since, -1));
         return session;
     }
@@ -91,11 +91,11 @@ internal sealed class SteeredRoom : IAsyncDisposable
 
     private void OnFailed(MessageRecord record, AppendFailure failure) => Specification.Assert(false, $"{record.Seq} failed: {failure}");
 
-    private sealed class TestPublisher(Counter acknowledged) : Publisher
+    private sealed class TestPublisher(Counter acknowledged) : IPublisher
     {
-        public override void Committed(MessageRecord record, bool isDuplicate) => acknowledged.Increment();
+        public void Committed(MessageRecord record, bool isDuplicate) => acknowledged.Increment();
 
-        public override void Failed(long roomId, string? nonce, string code) => Specification.Assert(false, code);
+        public void Failed(long roomId, string? nonce, string code) => Specification.Assert(false, code);
     }
 
     private sealed class Counter

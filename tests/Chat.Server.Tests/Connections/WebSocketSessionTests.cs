@@ -12,21 +12,21 @@ public sealed class WebSocketSessionTests
 {
     private readonly TestShard _shard = new(0, RoomSetup.Limits, TimeProvider.System);
 
-    private static bool Receive(WebSocketSession session, Opcode opcode, ReadOnlySpan<byte> payload)
+    private static bool Receive(ChatSession session, Opcode opcode, ReadOnlySpan<byte> payload)
     {
         byte[] frame = new byte[FrameWriter.MaskedFrameBytes(payload.Length)];
         FrameWriter.WriteMasked(frame, opcode, payload, maskingKey: 0x12345678);
         return session.Receive(new ReadOnlySequence<byte>(frame), out _);
     }
 
-    private static bool Say(WebSocketSession session, string json) => Receive(session, Opcode.Text, Encoding.UTF8.GetBytes(json));
+    private static bool Say(ChatSession session, string json) => Receive(session, Opcode.Text, Encoding.UTF8.GetBytes(json));
 
     [Fact]
     public async Task A_member_that_takes_too_little_is_closed_with_4002_and_resumes_without_a_hole()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048, useSynchronizationContext: false));
-        WebSocketSession slow = setup.Start(_shard, new PipeOutlet(_shard, pipe.Writer, () => { }));
+        ChatSession slow = setup.Start(_shard, new PipeOutlet(_shard, pipe.Writer, () => { }));
         var outlet = new TestOutlet();
         setup.Start(_shard, outlet);
         _shard.TurnAll();
@@ -85,7 +85,7 @@ public sealed class WebSocketSessionTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         var outlet = new TestOutlet();
-        WebSocketSession session = setup.Start(_shard, outlet);
+        ChatSession session = setup.Start(_shard, outlet);
         _shard.TurnAll();
         Assert.True(Say(session, """{"type":"message","content":"hi","nonce":"n1"}"""));
         await _shard.TurnUntilAsync(() => outlet.Frames().Exists(frame => frame.Type == "ack"));
@@ -105,7 +105,7 @@ public sealed class WebSocketSessionTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         var outlet = new TestOutlet();
-        WebSocketSession session = setup.Start(_shard, outlet);
+        ChatSession session = setup.Start(_shard, outlet);
         Assert.False(Receive(session, Opcode.Close, [0x03, 0xE8]));
         _shard.TurnAll();
 
@@ -121,7 +121,7 @@ public sealed class WebSocketSessionTests
         var time = new SteppedTime();
         var shard = new TestShard(0, RoomSetup.Limits, time);
         var outlet = new TestOutlet();
-        WebSocketSession session = setup.Start(shard, outlet);
+        ChatSession session = setup.Start(shard, outlet);
         shard.TurnAll();
         Receive(session, Opcode.Close, [0x03, 0xE8]);
         shard.TurnAll();
@@ -145,7 +145,7 @@ public sealed class WebSocketSessionTests
         var time = new SteppedTime();
         var shard = new TestShard(0, RoomSetup.Limits, time);
         var outlet = new TestOutlet();
-        WebSocketSession session = setup.Start(shard, outlet);
+        ChatSession session = setup.Start(shard, outlet);
         shard.TurnAll();
 
         void Sweep(int afterMs)

@@ -21,7 +21,7 @@ public sealed class NonceWindowTests
         CreatedAtUnixMs = 0,
     };
 
-    private NonceStatus Begin(string nonce, long nowMs = 0, long senderId = 7, Publisher? publisher = null) =>
+    private NonceStatus Begin(string nonce, long nowMs = 0, long senderId = 7, IPublisher? publisher = null) =>
         _window.Begin(senderId, nonce, publisher ?? _publisher, nowMs, out _, out _);
 
     [Fact]

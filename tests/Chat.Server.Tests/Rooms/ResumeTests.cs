@@ -244,7 +244,7 @@ public sealed class ResumeTests
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         await PublishAsync(setup, 20);
         setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
-        WebSocketSession session = setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
+        ChatSession session = setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
         session.Stop();
         _shard.TurnAll();
         Assert.False(setup.Room.MembersOn(_shard).IsActive);

@@ -19,7 +19,7 @@ public sealed class RoomMembersTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _setup.DisposeAsync();
 
     private Membership NewMember() =>
-        new(new WebSocketSession(_shard, new TestOutlet(), _setup.Ann, DateTimeOffset.MaxValue, null, _setup.Services), _group);
+        new(new ChatSession(_shard, new TestOutlet(), _setup.Ann, DateTimeOffset.MaxValue, null, _setup.Services), _group);
 
     [Fact]
     public void Members_come_and_go_in_any_order_and_each_knows_its_place() =>

@@ -97,17 +97,17 @@ internal sealed class RoomSetup : IAsyncDisposable
     }
 
     /// <summary>A session with the room as its default; it enters with the next turn of its shard.</summary>
-    public WebSocketSession Start(Shard shard, Outlet outlet, ResumePoint? resume = null)
+    public ChatSession Start(Shard shard, Outlet outlet, ResumePoint? resume = null)
     {
-        var session = new WebSocketSession(shard, outlet, Ann, DateTimeOffset.MaxValue, Room, Services);
+        var session = new ChatSession(shard, outlet, Ann, DateTimeOffset.MaxValue, Room, Services);
         session.Start(resume ?? ResumePoint.None);
         return session;
     }
 
-    public OfferStatus Offer(string content, string nonce = "", Publisher? publisher = null) =>
+    public OfferStatus Offer(string content, string nonce = "", IPublisher? publisher = null) =>
         Offer(Encoding.UTF8.GetBytes(content), nonce, publisher, out _);
 
-    public OfferStatus Offer(byte[] content, string nonce, Publisher? publisher, out long seq) =>
+    public OfferStatus Offer(byte[] content, string nonce, IPublisher? publisher, out long seq) =>
         Room.Offer(Ann, content, Encoding.UTF8.GetBytes(nonce), publisher ?? new TestPublisher(), out seq, out _);
 
     /// <summary>Publishes one message and waits until it is durable.</summary>
@@ -134,7 +134,7 @@ internal sealed class RoomSetup : IAsyncDisposable
 }
 
 /// <summary>Remembers what it was told.</summary>
-internal sealed class TestPublisher : Publisher
+internal sealed class TestPublisher : IPublisher
 {
     private readonly TaskCompletionSource<(MessageRecord?, bool, string?)> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _calls;
@@ -144,13 +144,13 @@ internal sealed class TestPublisher : Publisher
 
     public int Calls => Volatile.Read(ref _calls);
 
-    public override void Committed(MessageRecord record, bool isDuplicate)
+    public void Committed(MessageRecord record, bool isDuplicate)
     {
         Interlocked.Increment(ref _calls);
         _outcome.TrySetResult((record, isDuplicate, null));
     }
 
-    public override void Failed(long roomId, string? nonce, string code)
+    public void Failed(long roomId, string? nonce, string code)
     {
         Interlocked.Increment(ref _calls);
         _outcome.TrySetResult((null, false, code));

@@ -65,7 +65,7 @@ public sealed class ShardTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         TestOutlet[] outlets = [.. Enumerable.Range(0, 10).Select(_ => new TestOutlet())];
-        WebSocketSession[] sessions = Array.ConvertAll(outlets, outlet => setup.Start(_shard, outlet));
+        ChatSession[] sessions = Array.ConvertAll(outlets, outlet => setup.Start(_shard, outlet));
         _shard.TurnAll();
         outlets[slow].OnWrite = () => outlets[slow].Backlog = RoomSetup.Limits.BacklogBytesMax + 1;
         setup.Offer("one");
@@ -116,7 +116,7 @@ public sealed class ShardTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         var shard = new QueueingShard();
-        WebSocketSession session = setup.Start(shard, new TestOutlet());
+        ChatSession session = setup.Start(shard, new TestOutlet());
         shard.TurnAll();
         RoomMembers group = setup.Room.MembersOn(shard);
         long start = group.Position;
@@ -138,7 +138,7 @@ public sealed class ShardTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         var outlet = new TestOutlet();
-        WebSocketSession session = setup.Start(_shard, outlet);
+        ChatSession session = setup.Start(_shard, outlet);
         session.Stop(); // In the same turn as the start.
         MessageRecord record = await setup.CommitAsync("one");
         session.Committed(record, isDuplicate: false);

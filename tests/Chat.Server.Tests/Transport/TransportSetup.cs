@@ -241,7 +241,7 @@ internal sealed class TransportSetup : IAsyncDisposable
         Room[] joined = [.. rooms.Split(',').Select(id => Rooms.Rooms.FindLoaded(long.Parse(id, CultureInfo.InvariantCulture))!)];
         SocketShard shard = connection.Socket.Shard;
         Room? only = joined.Length == 1 ? joined[0] : null;
-        var session = new WebSocketSession(shard, connection.Socket, Rooms.Ann, DateTimeOffset.MaxValue, only, Rooms.Services);
+        var session = new ChatSession(shard, connection.Socket, Rooms.Ann, DateTimeOffset.MaxValue, only, Rooms.Services);
         if (only is not null)
         {
             session.Start(ResumePoint.None);
@@ -252,7 +252,7 @@ internal sealed class TransportSetup : IAsyncDisposable
             shard.Post(
                 static (target, joined) =>
                 {
-                    var session = (WebSocketSession)target;
+                    var session = (ChatSession)target;
                     session.Shard.Add(session);
                     foreach (Room room in (Room[])joined!)
                     {
