@@ -62,7 +62,7 @@ public class FrameReaderTests
         {
             Assert.False(TryRead(input.AsSpan(0, length), out _, out ProtocolError error));
             Assert.Equal(length < firstInvalid ? 0 : CloseCode.ProtocolError, error.Code);
-            Assert.Equal(length < firstInvalid ? null : reason, error.Reason);
+            Assert.Equal(length < firstInvalid ? "" : reason, error.Reason);
         }
     }
 
