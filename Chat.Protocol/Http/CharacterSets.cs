@@ -44,33 +44,6 @@ internal static class CharacterSets
     public static readonly SearchValues<byte> Digit = SearchValues.Create("0123456789"u8);
 
     /// <summary>
-    /// Index of the first byte of <see cref="Control"/>; -1 for none. A line ends within a vector or three, and there the general search
-    /// spends more on its beginning than on its comparisons.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int IndexOfControl(ReadOnlySpan<byte> bytes)
-    {
-        int index = 0;
-        while (Vector256.IsHardwareAccelerated && bytes.Length - index >= Vector256<byte>.Count)
-        {
-            Vector256<byte> vector = Vector256.Create(bytes.Slice(index, Vector256<byte>.Count));
-            Vector256<byte> isBelowSpace = Vector256.Equals(Vector256.Min(vector, Vector256.Create((byte)0x1F)), vector);
-            Vector256<byte> isTab = Vector256.Equals(vector, Vector256.Create((byte)'\t'));
-            Vector256<byte> isDelete = Vector256.Equals(vector, Vector256.Create((byte)0x7F));
-            uint found = (Vector256.AndNot(isBelowSpace, isTab) | isDelete).ExtractMostSignificantBits();
-            if (found != 0)
-            {
-                return index + BitOperations.TrailingZeroCount(found);
-            }
-
-            index += Vector256<byte>.Count;
-        }
-
-        int inRest = bytes[index..].IndexOfAny(Control);
-        return inRest < 0 ? -1 : index + inRest;
-    }
-
-    /// <summary>
     /// Index of the first byte that is not of <see cref="Token"/>; -1 for none. A field name ends within a vector or two, where the
     /// general search spends more on its beginning: pass what follows the name too, so that the last vector is whole.
     /// </summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Chat.Protocol.Http;
@@ -10,6 +11,7 @@ internal static class FieldLine
 {
     /// <summary>Adds the field to the head.</summary>
     /// <returns>The default value when the line is good.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ProtocolError Parse(ReadOnlySpan<byte> bytes, HeadSlice line, RequestHead head, HttpLimits limits)
     {
         ReadOnlySpan<byte> text = line.Of(bytes);

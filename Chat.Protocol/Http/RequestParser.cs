@@ -132,14 +132,16 @@ public sealed class RequestParser
     }
 
     /// <summary>Parses the lines that have arrived. <paramref name="received"/> begins at the first byte of the head.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private ParseStatus ParseLines(ReadOnlySpan<byte> received, RequestHead head)
     {
         Invariant.Require(received.Length >= _scanned);
         // Bytes beyond the limit must not change the answer: it would then depend on how the bytes were cut.
         ReadOnlySpan<byte> bytes = received.Length <= _limits.HeadBytesMax ? received : received[.._limits.HeadBytesMax];
+        var controls = new ControlSearch(bytes, _scanned);
         while (true)
         {
-            ParseStatus found = FindLineEnd(bytes);
+            ParseStatus found = FindLineEnd(bytes, ref controls);
             if (found != ParseStatus.Complete)
             {
                 return found;
@@ -163,11 +165,11 @@ public sealed class RequestParser
     }
 
     /// <summary>Moves <c>_scanned</c> to the CR that ends the current line, or to the end of what has arrived.</summary>
-    private ParseStatus FindLineEnd(ReadOnlySpan<byte> bytes)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ParseStatus FindLineEnd(ReadOnlySpan<byte> bytes, ref ControlSearch controls)
     {
-        ReadOnlySpan<byte> unseen = bytes[_scanned..];
-        int stop = CharacterSets.IndexOfControl(unseen);
-        int passed = stop < 0 ? unseen.Length : stop;
+        int stop = controls.FindFrom(_scanned);
+        int passed = (stop < 0 ? bytes.Length : stop) - _scanned;
         _scanned += passed;
         BytesScanned += stop < 0 ? passed : passed + 1;
 

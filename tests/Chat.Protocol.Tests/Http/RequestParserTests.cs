@@ -73,39 +73,21 @@ public class RequestParserTests
     [Theory]
     [InlineData("")]
     [InlineData(" a value that is longer than any vector of the search for the name's end, and than two of them")]
-    public void Name_of_a_field_is_made_of_token_characters_only(string value)
+    public void Field_name_of_any_length_is_made_of_tchars_only_and_ends_at_its_first_colon(string value)
     {
         const string TokenPunctuation = "!#$%&'*+-.^_`|~"; // RFC 9110 section 5.6.2
-        var parser = new RequestParser(HttpLimits.Default);
-        using var head = new RequestHead();
-        var wrong = new List<string>();
-        for (int length = 1; length <= 50; length++)
-        {
-            string start = "GET / HTTP/1.1\r\nHost: a\r\n";
-            byte[] bytes = Encoding.ASCII.GetBytes($"{start}{new string('x', length)}:{value}\r\n\r\n");
-            ReadOnlySequence<byte> input = Segments.Whole(bytes);
-            for (int place = 0; place < length; place++)
-            {
-                for (int octet = 0; octet < 256; octet++)
-                {
-                    bool isToken = char.IsAsciiLetterOrDigit((char)octet) || TokenPunctuation.Contains((char)octet, StringComparison.Ordinal);
-                    int nameLength = isToken ? length : octet == ':' ? place : 0;
-                    bytes[start.Length + place] = (byte)octet;
-                    bool isComplete = parser.TryParse(input, head, out _, out _) == ParseStatus.Complete;
-                    if (isComplete ? head.Field(1).Name.Length != nameLength : nameLength > 0)
-                    {
-                        wrong.Add($"0x{octet:x2} at {place} of {length}");
-                    }
-
-                    parser.Reset();
-                }
-
-                bytes[start.Length + place] = (byte)'x';
-            }
-        }
-
-        Assert.Empty(wrong);
+        Assert.Empty(MisreadFields(50, "", $":{value}", (octet, place, length) =>
+            char.IsAsciiLetterOrDigit(octet) || TokenPunctuation.Contains(octet, StringComparison.Ordinal) ? (length, value.Trim().Length) :
+            octet == ':' && place > 0 ? (place, length - place + value.Length) :
+            null));
     }
+
+    [Fact]
+    public void Field_value_of_any_length_holds_no_control_character_but_HTAB_anywhere() =>
+        Assert.Empty(MisreadFields(140, "A:", "", (octet, place, length) =>
+            octet is (< ' ' and not '\t') or '\u007F' ? null :
+            octet is ' ' or '\t' && (place == 0 || place == length - 1) ? (1, length - 1) :
+            (1, length)));
 
     [Theory]
     [InlineData("")]
@@ -304,4 +286,41 @@ public class RequestParserTests
     [Fact]
     public void Limits_that_contradict_each_other_are_refused_at_start() =>
         Assert.Throws<InvariantException>(() => new RequestParser(new HttpLimits { HeadBytesMax = 8192 }));
+
+    /// <summary>
+    /// Parses a field with a run of 'x' of every length in it and every octet at every place of the run. <paramref name="lengths"/>
+    /// gives those of name and value, from octet, place and length of the run, or null for a line to be refused.
+    /// </summary>
+    private static List<string> MisreadFields(
+        int lengthMax, string before, string after, Func<char, int, int, (int Name, int Value)?> lengths)
+    {
+        string start = $"GET / HTTP/1.1\r\nHost: a\r\n{before}";
+        var parser = new RequestParser(HttpLimits.Default);
+        using var head = new RequestHead();
+        var misread = new List<string>();
+        for (int length = 1; length <= lengthMax; length++)
+        {
+            byte[] bytes = Encoding.ASCII.GetBytes($"{start}{new string('x', length)}{after}\r\n\r\n");
+            ReadOnlySequence<byte> input = Segments.Whole(bytes);
+            for (int place = 0; place < length; place++)
+            {
+                for (int octet = 0; octet < 256; octet++)
+                {
+                    bytes[start.Length + place] = (byte)octet;
+                    bool isComplete = parser.TryParse(input, head, out _, out _) == ParseStatus.Complete;
+                    (int Name, int Value)? found = isComplete ? (head.Field(1).Name.Length, head.Field(1).Value.Length) : null;
+                    if (found != lengths((char)octet, place, length))
+                    {
+                        misread.Add($"0x{octet:x2} at {place} of {length}: {found}");
+                    }
+
+                    parser.Reset();
+                }
+
+                bytes[start.Length + place] = (byte)'x';
+            }
+        }
+
+        return misread;
+    }
 }
