@@ -14,13 +14,9 @@ internal sealed record Attack(string Name, int Attackers, Func<Attacker, Task> V
 
     public static IReadOnlyList<Attack> All { get; } = [.. SlowAttacks.All, .. HttpAttacks.All, .. ConnectionAttacks.All, .. FrameAttacks.All];
 
-    /// <summary>Attacks until cancelled; returns what happened.</summary>
-    public async Task<Tally> InflictAsync(AttackTarget target, CancellationToken stop)
-    {
-        var tally = new Tally(Name);
-        await Task.WhenAll(Enumerable.Range(0, Attackers).Select(number => Task.Run(() => AttackAsync(new Attacker(target, tally, number, stop)))));
-        return tally;
-    }
+    /// <summary>Attacks until cancelled, and writes down what happens.</summary>
+    public Task InflictAsync(AttackTarget target, Tally tally, CancellationToken stop) =>
+        Task.WhenAll(Enumerable.Range(0, Attackers).Select(number => Task.Run(() => AttackAsync(new Attacker(target, tally, number, stop)))));
 
     private async Task AttackAsync(Attacker attacker)
     {
@@ -47,6 +43,7 @@ internal sealed class Tally(string name)
 
     private readonly Lock _lock = new();
     private readonly List<string> _violations = [];
+    private readonly TaskCompletionSource _visited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _visits;
     private long _refused;
 
@@ -54,6 +51,9 @@ internal sealed class Tally(string name)
 
     /// <summary>Visits that went to their end.</summary>
     public long Visits => Volatile.Read(ref _visits);
+
+    /// <summary>Completes with the first of them.</summary>
+    public Task FirstVisit => _visited.Task;
 
     /// <summary>Connections that the server would not have.</summary>
     public long Refused => Volatile.Read(ref _refused);
@@ -70,7 +70,11 @@ internal sealed class Tally(string name)
         }
     }
 
-    public void Visited() => Interlocked.Increment(ref _visits);
+    public void Visited()
+    {
+        Interlocked.Increment(ref _visits);
+        _visited.TrySetResult();
+    }
 
     public void WasRefused() => Interlocked.Increment(ref _refused);
 

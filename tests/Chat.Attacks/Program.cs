@@ -103,10 +103,13 @@ static async Task<int> InflictAsync(Uri url, string names, int timeoutMs)
 {
     AttackTarget target = await AttackTarget.OpenAsync(url, timeoutMs, CancellationToken.None);
     using var stop = new CancellationTokenSource();
-    Task<Tally>[] attacks = [.. names.Split(',').Select(name => Attack.All.Single(attack => attack.Name == name).InflictAsync(target, stop.Token))];
+    Attack[] attacks = [.. names.Split(',').Select(static name => Attack.All.Single(attack => attack.Name == name))];
+    Tally[] tallies = [.. attacks.Select(static attack => new Tally(attack.Name))];
+    Task ended = Task.WhenAll(attacks.Zip(tallies, (attack, tally) => attack.InflictAsync(target, tally, stop.Token)));
     await Console.In.ReadToEndAsync();
     await stop.CancelAsync();
-    foreach (Tally tally in await Task.WhenAll(attacks))
+    await ended;
+    foreach (Tally tally in tallies)
     {
         Console.WriteLine($"{tally.Name}\t{tally.Visits}\t{tally.Refused}\t{string.Join('\t', tally.Violations)}");
     }
