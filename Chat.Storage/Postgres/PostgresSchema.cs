@@ -11,7 +11,7 @@ internal static class PostgresSchema
     internal const long MigrationLock = 0x63686174_00000001;
     internal const long SessionLock = 0x63686174_00000002;
 
-    private static readonly string[] Migrations = [SchemaText.Read("init.sql")];
+    private static readonly string[] Migrations = [SchemaText.Read("init.sql"), SchemaText.Read("postgres/0002_message_runs.sql")];
 
     internal static int Version => Migrations.Length;
 

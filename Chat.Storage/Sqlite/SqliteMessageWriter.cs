@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
@@ -10,26 +13,29 @@ namespace Chat.Storage.Sqlite;
 internal sealed class SqliteMessageWriter : IMessageWriter
 {
     private readonly SqliteConnections _connections;
+    private readonly IndexBacklog _backlog;
     private readonly SqliteConnection _connection;
     private readonly long _session;
     private readonly Statements _statements;
+    private readonly ArrayBufferWriter<byte> _json = new(4096);
     private byte[] _nonceBytes = new byte[256];
 
-    private SqliteMessageWriter(SqliteConnections connections, SqliteConnection connection, long session)
+    private SqliteMessageWriter(SqliteConnections connections, IndexBacklog backlog, SqliteConnection connection, long session)
     {
         _connections = connections;
+        _backlog = backlog;
         _connection = connection;
         _session = session;
         _statements = new Statements(connection.Handle!);
     }
 
-    internal static SqliteMessageWriter Open(SqliteConnections connections, long session)
+    internal static SqliteMessageWriter Open(SqliteConnections connections, IndexBacklog backlog, long session)
     {
         SqliteConnection? connection = null;
         try
         {
             connection = connections.Open();
-            return new SqliteMessageWriter(connections, connection, session);
+            return new SqliteMessageWriter(connections, backlog, connection, session);
         }
         catch (SqliteException e)
         {
@@ -74,17 +80,74 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         _statements.Begin.Run();
         if (_statements.Session.Read() != _session)
             throw new AppendException(AppendErrorKind.SessionLost, "Another server took the database over.");
+        var runStart = 0;
         for (var i = 0; i < batch.Length; i++)
         {
             if (!resend || !IsStored(batch[i]))
                 Insert(batch[i]);
             if (i + 1 == batch.Length || batch[i + 1].RoomId != batch[i].RoomId)
             {
-                _statements.RaiseLastSeq.Bind(1, batch[i].Seq).Bind(2, batch[i].RoomId);
-                _statements.RaiseLastSeq.Run();
+                RaiseLastSeq(batch[runStart], batch[i], resend);
+                runStart = i + 1;
             }
         }
+        if (resend)
+        {
+            // Nobody knows what an attempt with an unclear outcome has left to be indexed.
+            MessageRuns.AddAll(_connection);
+            _statements.Commit.Run();
+            _backlog.Clear();
+            return;
+        }
+        var due = _backlog.Due();
+        Index(due, batch);
         _statements.Commit.Run();
+        _backlog.Committed(due, batch);
+    }
+
+    /// <summary>That no other server numbers the room is seen by its last seq: it must be the one before the first of this run.</summary>
+    private void RaiseLastSeq(MessageRecord first, MessageRecord last, bool resend)
+    {
+        if (resend)
+        {
+            // Some rows may have been there; IsStored has looked at each.
+            _statements.RaiseLastSeqAgain.Bind(1, last.Seq).Bind(2, last.RoomId).Run();
+            return;
+        }
+        _statements.RaiseLastSeq.Bind(1, last.Seq).Bind(2, last.RoomId).Bind(3, first.Seq - 1).Run();
+        if (raw.sqlite3_changes(_connection.Handle) != 1)
+            throw new AppendException(AppendErrorKind.Transient, $"Room {first.RoomId} does not end before seq {first.Seq}.");
+    }
+
+    /// <summary>Puts what waited in these rooms into the index, and moves the mark from which a session that begins would look.</summary>
+    private void Index(List<IndexBacklog.Room> rooms, ReadOnlySpan<MessageRecord> batch)
+    {
+        foreach (var room in rooms)
+        {
+            for (var start = 0; start < room.MessageIds.Count; start += MessageRuns.MessagesMax)
+            {
+                var ids = CollectionsMarshal.AsSpan(room.MessageIds)[start..Math.Min(start + MessageRuns.MessagesMax, room.MessageIds.Count)];
+                var firstSeq = room.FirstSeq + start;
+                _statements.Index.Bind(1, room.Id).Bind(2, firstSeq + ids.Length - 1).Bind(3, firstSeq).BindText(4, ToJson(ids)).Run();
+            }
+        }
+        var current = _statements.UnindexedFrom.Read()!.Value;
+        var from = _backlog.UnindexedFrom(current, rooms, batch);
+        if (from != current)
+            _statements.SetUnindexedFrom.Bind(1, from).Run();
+    }
+
+    private ReadOnlySpan<byte> ToJson(ReadOnlySpan<long> ids)
+    {
+        _json.Clear();
+        foreach (var id in ids)
+        {
+            _json.Write(_json.WrittenCount == 0 ? "["u8 : ","u8);
+            Utf8Formatter.TryFormat(id, _json.GetSpan(20), out var written);
+            _json.Advance(written);
+        }
+        _json.Write("]"u8);
+        return _json.WrittenSpan;
     }
 
     private void Insert(MessageRecord record)
@@ -114,11 +177,11 @@ internal sealed class SqliteMessageWriter : IMessageWriter
     /// <summary>Nobody can add the row between this look and the insert: the transaction holds the write lock.</summary>
     private bool IsStored(MessageRecord record)
     {
-        var id = _statements.IdAt.Bind(1, record.RoomId).Bind(2, record.Seq).Read();
-        if (id is not null && id != record.Id)
+        var isSame = _statements.IsAt.Bind(1, record.RoomId).Bind(2, record.Seq).Bind(3, record.Id).Read();
+        if (isSame == 0 || (isSame is null && _statements.LastSeq.Bind(1, record.RoomId).Read() >= record.Seq))
             throw new AppendException(AppendErrorKind.SequenceConflict,
-                $"Room {record.RoomId} seq {record.Seq} holds message {id}, not {record.Id}.");
-        return id is not null;
+                $"Room {record.RoomId} seq {record.Seq}, or id {record.Id}, is another message's.");
+        return isSame is not null;
     }
 
     private void Rollback()
@@ -171,8 +234,13 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         internal Statement Session { get; } = new(db, "SELECT session FROM server_state WHERE id = 1");
         internal Statement Insert { get; } = new(db,
             "INSERT INTO messages (id, room_id, seq, epoch, sender_id, nonce, content, created_at) VALUES (?,?,?,?,?,?,?,?)");
-        internal Statement IdAt { get; } = new(db, "SELECT id FROM messages WHERE room_id = ? AND seq = ?");
-        internal Statement RaiseLastSeq { get; } = new(db, "UPDATE rooms SET last_seq = max(last_seq, ?) WHERE id = ?");
+        internal Statement IsAt { get; } = new(db, "SELECT room_id = ? AND seq = ? FROM messages WHERE id = ?");
+        internal Statement LastSeq { get; } = new(db, "SELECT last_seq FROM rooms WHERE id = ?");
+        internal Statement RaiseLastSeq { get; } = new(db, "UPDATE rooms SET last_seq = ? WHERE id = ? AND last_seq = ?");
+        internal Statement RaiseLastSeqAgain { get; } = new(db, "UPDATE rooms SET last_seq = max(last_seq, ?) WHERE id = ?");
+        internal Statement Index { get; } = new(db, "INSERT INTO message_runs (room_id, last_seq, first_seq, ids) VALUES (?,?,?,?)");
+        internal Statement UnindexedFrom { get; } = new(db, "SELECT unindexed_from FROM server_state WHERE id = 1");
+        internal Statement SetUnindexedFrom { get; } = new(db, "UPDATE server_state SET unindexed_from = ? WHERE id = 1");
 
         public void Dispose()
         {
@@ -180,8 +248,13 @@ internal sealed class SqliteMessageWriter : IMessageWriter
             Commit.Dispose();
             Session.Dispose();
             Insert.Dispose();
-            IdAt.Dispose();
+            IsAt.Dispose();
+            LastSeq.Dispose();
             RaiseLastSeq.Dispose();
+            RaiseLastSeqAgain.Dispose();
+            Index.Dispose();
+            UnindexedFrom.Dispose();
+            SetUnindexedFrom.Dispose();
         }
     }
 }

@@ -7,7 +7,7 @@ namespace Chat.Storage.Sqlite;
 /// </summary>
 internal static class SqliteSchema
 {
-    private static readonly string[] Migrations = [SchemaText.Read("sqlite/schema.sql")];
+    private static readonly string[] Migrations = [SchemaText.Read("sqlite/schema.sql"), SchemaText.Read("sqlite/0002_message_runs.sql")];
 
     internal static int Version => Migrations.Length;
 

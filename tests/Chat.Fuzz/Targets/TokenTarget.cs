@@ -5,7 +5,7 @@ using System.Text;
 using System.Text.Json;
 using Chat.Server.Auth;
 using Chat.Server.Settings;
-using Chat.Server.Tests.Auth;
+using Chat.TestKit;
 
 namespace Chat.Fuzz.Targets;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Chat.Server.Auth;
+using Chat.TestKit;
 
 namespace Chat.Server.Tests.Auth;
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Chat.Server.Auth;
 using Chat.Server.Settings;
+using Chat.TestKit;
 using CsCheck;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Logging;

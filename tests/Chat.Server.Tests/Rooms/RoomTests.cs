@@ -2,6 +2,7 @@ using System.Text;
 using Chat.Server.Rooms;
 using Chat.Server.Settings;
 using Chat.Storage;
+using Chat.TestKit;
 
 namespace Chat.Server.Tests.Rooms;
 
@@ -126,7 +127,7 @@ public sealed class RoomTests
     [Fact]
     public async Task A_clock_that_steps_back_changes_neither_order_nor_nonces()
     {
-        var time = new Auth.ManualTime(new DateTimeOffset(2026, 11, 22, 18, 0, 0, TimeSpan.Zero));
+        var time = new ManualTime(new DateTimeOffset(2026, 11, 22, 18, 0, 0, TimeSpan.Zero));
         using var folder = new TestKit.TempFolder();
         await using (RoomSetup before = await RoomSetup.OpenAsync(folder: folder, time: time))
         {

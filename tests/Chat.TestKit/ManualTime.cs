@@ -1,7 +1,7 @@
-namespace Chat.Server.Tests.Auth;
+namespace Chat.TestKit;
 
 /// <summary>A clock that moves when told.</summary>
-internal sealed class ManualTime(DateTimeOffset start) : TimeProvider
+public sealed class ManualTime(DateTimeOffset start) : TimeProvider
 {
     public DateTimeOffset Now { get; set; } = start;
 

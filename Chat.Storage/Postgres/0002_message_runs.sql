@@ -1,0 +1,1 @@
+-- Version 2 changes SQLite alone; both stores count the same versions.
