@@ -18,14 +18,17 @@ internal sealed class InThisProcessAttribute : Attribute, IConfigSource
 }
 
 /// <summary>
-/// A private PostgreSQL for the benchmarks of this process, with fsync on, and a store on a fresh database of it. The cluster goes away
+/// A private PostgreSQL for the benchmarks of this process, and a store on a fresh database of it. The cluster goes away
 /// with the process, which its shell waits for.
 /// </summary>
 internal sealed class BenchCluster : IAsyncDisposable
 {
     public const string Nonce = "0123456789abcdef";
 
-    private static readonly Lazy<Task<PostgresCluster>> Cluster = new(() => PostgresCluster.StartAsync(fsync: true));
+    private static readonly Lazy<Task<PostgresCluster>> Cluster = new(() => PostgresCluster.StartAsync(IsDurable));
+
+    /// <summary>With fsync, which the times are about. To be set before the first cluster.</summary>
+    public static bool IsDurable { get; set; } = true;
 
     private readonly byte[] _content = [.. Enumerable.Repeat((byte)'x', 128)];
     private long _lastId;
