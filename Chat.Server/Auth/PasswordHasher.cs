@@ -101,8 +101,13 @@ internal sealed class PasswordHasher : IDisposable
         return tag is null ? PasswordVerdict.Busy : PasswordVerdict.Mismatch;
     }
 
-    /// <summary>Only when nothing hashes any more.</summary>
-    public void Dispose() => _running.Dispose();
+    /// <summary>
+    /// Of a server that stops. A hash that was begun runs to its end and leaves the gate, which therefore stays: a semaphore whose wait
+    /// handle nobody has asked for holds nothing that the collector does not free.
+    /// </summary>
+    public void Dispose()
+    {
+    }
 
     private bool NeedsRehash(PasswordHash hash) =>
         hash.Cost != _cost || hash.Salt.Length < PasswordHash.SaltBytes || hash.Tag.Length < PasswordHash.TagBytes;

@@ -147,6 +147,17 @@ public sealed class PasswordHasherTests
     }
 
     [Fact]
+    public async Task Hashes_that_were_begun_end_after_the_server_has_stopped()
+    {
+        var tag = new TaskCompletionSource<byte[]>();
+        var hasher = Make(Cheap, (_, _, _, _) => tag.Task);
+        Task<PasswordVerdict>[] logins = [.. Enumerable.Range(0, 2).Select(_ => hasher.VerifyUnknownAsync("wrong00", Cancel))];
+        hasher.Dispose();
+        tag.SetResult(new byte[32]);
+        Assert.All(await Task.WhenAll(logins), static verdict => Assert.Equal(PasswordVerdict.Mismatch, verdict));
+    }
+
+    [Fact]
     public void Retry_after_covers_a_full_queue()
     {
         using var defaults = Make(ServerSettings.Default.Argon2 with { Concurrency = 1 });
