@@ -18,7 +18,7 @@ internal static class Argon2
 
     /// <summary>
     /// Runs on a thread of its own that gives way to the others: a hash may take as long as the cores are wanted for chat, and a thread of
-    /// the pool would be lowered for whatever it does next. <paramref name="password"/> is overwritten at the end. Any thread.
+    /// the pool would be lowered for whatever it does next. <paramref name="password"/> is overwritten before the task ends. Any thread.
     /// </summary>
     public static Task<byte[]> DeriveAsync(byte[] password, byte[] salt, Argon2Cost cost, int tagBytes)
     {
@@ -30,20 +30,21 @@ internal static class Argon2
         void Run()
         {
             ThreadPriorities.GiveWay();
+            byte[] tag;
             try
             {
-                done.SetResult(CanSodium(salt, cost, tagBytes) && HasSodium.Value
+                tag = CanSodium(salt, cost, tagBytes) && HasSodium.Value
                     ? DeriveBySodium(password, salt, cost, tagBytes)
-                    : DeriveManaged(password, salt, cost, tagBytes));
+                    : DeriveManaged(password, salt, cost, tagBytes);
             }
             catch (Exception e)
             {
-                done.SetException(e); // To whoever awaits it: an exception that leaves a thread ends the process.
-            }
-            finally
-            {
                 CryptographicOperations.ZeroMemory(password);
+                done.SetException(e); // To whoever awaits it: an exception that leaves a thread ends the process.
+                return;
             }
+            CryptographicOperations.ZeroMemory(password); // Before anyone learns that the hash is done.
+            done.SetResult(tag);
         }
     }
 
