@@ -97,11 +97,14 @@ internal sealed class IndexBacklog(TimeProvider time)
     /// message that waits. It is lowered at once when an id comes late, and raised every few seconds: a session that begins looks at a few
     /// seconds' messages more, and the commits in between do not write its page.
     /// </summary>
-    internal long UnindexedFrom(long current, List<Room> due, ReadOnlySpan<MessageRecord> batch)
+    internal long NextUnindexedFrom(long current, List<Room> due, ReadOnlySpan<MessageRecord> batch)
     {
-        var from = time.GetElapsedTime(_markedAt) < AgeMax
-            ? current
-            : _rooms.Values.Except(due).Select(static room => room.MessageIdMin).DefaultIfEmpty(long.MaxValue).Min();
+        var from = current;
+        if (time.GetElapsedTime(_markedAt) >= AgeMax)
+        {
+            from = _rooms.Values.Except(due).Select(static room => room.MessageIdMin).DefaultIfEmpty(long.MaxValue).Min();
+            _markedAt = time.GetTimestamp();
+        }
         foreach (var record in batch)
             from = Math.Min(from, record.Id);
         return from;
@@ -121,8 +124,6 @@ internal sealed class IndexBacklog(TimeProvider time)
             DropIndexed(_byAge);
             Add(batch);
         }
-        if (time.GetElapsedTime(_markedAt) >= AgeMax)
-            _markedAt = time.GetTimestamp();
     }
 
     /// <summary>All messages are in the index.</summary>

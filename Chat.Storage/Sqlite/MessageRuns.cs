@@ -47,7 +47,7 @@ internal static class MessageRuns
         FROM json_each(@1) e CROSS JOIN messages m ON m.id = e.value LEFT JOIN users u ON u.id = m.sender_id
         ORDER BY e.key
         """,
-        $"[{string.Join(',', ids)}]");
+        SqliteCommands.JsonArray(ids));
 
     private static MessageRecord ReadMessage(SqliteDataReader reader) => new()
     {

@@ -5,6 +5,9 @@ namespace Chat.Storage.Sqlite;
 /// <summary>One-line commands. Parameters are named @1, @2, ... in order.</summary>
 internal static class SqliteCommands
 {
+    /// <summary>Ids as one parameter, for <c>json_each</c>.</summary>
+    internal static string JsonArray(IEnumerable<long> ids) => $"[{string.Join(',', ids)}]";
+
     internal static SqliteCommand Command(this SqliteConnection connection, string sql, params ReadOnlySpan<object> values)
     {
         var command = connection.CreateCommand();

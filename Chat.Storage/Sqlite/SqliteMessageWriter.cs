@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Buffers.Text;
-using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
@@ -17,8 +14,7 @@ internal sealed class SqliteMessageWriter : IMessageWriter
     private readonly SqliteConnection _connection;
     private readonly long _session;
     private readonly Statements _statements;
-    private readonly ArrayBufferWriter<byte> _json = new(4096);
-    private byte[] _nonceBytes = new byte[256];
+    private byte[] _utf8 = new byte[4096];
 
     private SqliteMessageWriter(SqliteConnections connections, IndexBacklog backlog, SqliteConnection connection, long session)
     {
@@ -126,28 +122,16 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         {
             for (var start = 0; start < room.MessageIds.Count; start += MessageRuns.MessagesMax)
             {
-                var ids = CollectionsMarshal.AsSpan(room.MessageIds)[start..Math.Min(start + MessageRuns.MessagesMax, room.MessageIds.Count)];
+                var ids = room.MessageIds.Skip(start).Take(MessageRuns.MessagesMax);
                 var firstSeq = room.FirstSeq + start;
-                _statements.Index.Bind(1, room.Id).Bind(2, firstSeq + ids.Length - 1).Bind(3, firstSeq).BindText(4, ToJson(ids)).Run();
+                var lastSeq = Math.Min(firstSeq + MessageRuns.MessagesMax - 1, room.LastSeq);
+                _statements.Index.Bind(1, room.Id).Bind(2, lastSeq).Bind(3, firstSeq).BindText(4, ToUtf8(SqliteCommands.JsonArray(ids))).Run();
             }
         }
         var current = _statements.UnindexedFrom.Read()!.Value;
-        var from = _backlog.UnindexedFrom(current, rooms, batch);
+        var from = _backlog.NextUnindexedFrom(current, rooms, batch);
         if (from != current)
             _statements.SetUnindexedFrom.Bind(1, from).Run();
-    }
-
-    private ReadOnlySpan<byte> ToJson(ReadOnlySpan<long> ids)
-    {
-        _json.Clear();
-        foreach (var id in ids)
-        {
-            _json.Write(_json.WrittenCount == 0 ? "["u8 : ","u8);
-            Utf8Formatter.TryFormat(id, _json.GetSpan(20), out var written);
-            _json.Advance(written);
-        }
-        _json.Write("]"u8);
-        return _json.WrittenSpan;
     }
 
     private void Insert(MessageRecord record)
@@ -166,12 +150,13 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         insert.Run();
     }
 
-    private ReadOnlySpan<byte> ToUtf8(string nonce)
+    /// <summary>Until the next call.</summary>
+    private ReadOnlySpan<byte> ToUtf8(string text)
     {
-        var bytesMax = Encoding.UTF8.GetMaxByteCount(nonce.Length);
-        if (_nonceBytes.Length < bytesMax)
-            _nonceBytes = new byte[bytesMax];
-        return _nonceBytes.AsSpan(0, Encoding.UTF8.GetBytes(nonce, _nonceBytes));
+        var bytesMax = Encoding.UTF8.GetMaxByteCount(text.Length);
+        if (_utf8.Length < bytesMax)
+            _utf8 = new byte[bytesMax];
+        return _utf8.AsSpan(0, Encoding.UTF8.GetBytes(text, _utf8));
     }
 
     /// <summary>Nobody can add the row between this look and the insert: the transaction holds the write lock.</summary>
@@ -218,7 +203,7 @@ internal sealed class SqliteMessageWriter : IMessageWriter
     private List<long> Missing(string table, long[] ids) => _connection.All(
         reader => reader.GetInt64(0),
         $"SELECT value FROM json_each(@1) WHERE value NOT IN (SELECT id FROM {table})",
-        $"[{string.Join(',', ids)}]");
+        SqliteCommands.JsonArray(ids));
 
     public void Dispose()
     {
