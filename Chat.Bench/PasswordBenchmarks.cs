@@ -11,7 +11,7 @@ namespace Chat.Bench;
 /// two managed libraries that one would take, of which we keep the quicker for what libsodium does not do.
 /// </summary>
 [MemoryDiagnoser]
-public class PasswordBenchmarks : IDisposable
+public class PasswordBenchmarks
 {
     private const string Password = "correct horse battery staple";
     private const int MemoryKib = 19_456;
@@ -51,11 +51,4 @@ public class PasswordBenchmarks : IDisposable
 
     [Benchmark]
     public async Task<string?> PasswordHasher() => await _hasher.HashAsync(Password, CancellationToken.None);
-
-    [GlobalCleanup]
-    public void Dispose()
-    {
-        _hasher.Dispose();
-        GC.SuppressFinalize(this);
-    }
 }

@@ -130,7 +130,7 @@ internal sealed partial class ChatServer
             _time,
             _loggers.CreateLogger<MessageLog>());
         rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
-        using var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
+        var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
         http.Application = Application(store, session, log, rooms, shards, replays, rates, hasher, tokens, http);
         if (!endpoint.IsListening)

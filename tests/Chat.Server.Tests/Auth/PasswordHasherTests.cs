@@ -19,7 +19,7 @@ public sealed class PasswordHasherTests
     [Fact]
     public async Task A_hash_verifies_its_password_and_no_other()
     {
-        using var hasher = Make(Cheap);
+        var hasher = Make(Cheap);
 
         var hash = await hasher.HashAsync("pass123", Cancel);
 
@@ -32,7 +32,7 @@ public sealed class PasswordHasherTests
     [Fact]
     public async Task The_default_settings_write_the_cost_that_owasp_names()
     {
-        using var hasher = Make(ServerSettings.Default.Argon2);
+        var hasher = Make(ServerSettings.Default.Argon2);
 
         var hash = await hasher.HashAsync("pässwörd 🔑", Cancel);
 
@@ -46,7 +46,7 @@ public sealed class PasswordHasherTests
     [InlineData("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4")]
     public async Task Hashes_of_the_reference_implementation_verify_and_ask_to_be_made_again(string hash)
     {
-        using var hasher = Make(Cheap);
+        var hasher = Make(Cheap);
 
         Assert.Equal(PasswordVerdict.MatchNeedsRehash, await hasher.VerifyAsync("password", hash, Cancel));
         Assert.Equal(PasswordVerdict.Mismatch, await hasher.VerifyAsync("passwore", hash, Cancel));
@@ -56,7 +56,7 @@ public sealed class PasswordHasherTests
     public async Task No_more_than_the_limit_hash_at_once_and_beyond_the_queue_is_busy()
     {
         var gate = new ControlledArgon2();
-        using var hasher = Make(Cheap, gate.RunAsync);
+        var hasher = Make(Cheap, gate.RunAsync);
 
         var admitted = Enumerable.Range(0, 5).Select(_ => hasher.HashAsync("pass123", Cancel)).ToArray();
 
@@ -80,7 +80,7 @@ public sealed class PasswordHasherTests
     public async Task A_caller_that_gives_up_in_the_queue_makes_room_and_is_never_hashed()
     {
         var gate = new ControlledArgon2();
-        using var hasher = Make(Cheap with { Concurrency = 1, QueueMax = 1 }, gate.RunAsync);
+        var hasher = Make(Cheap with { Concurrency = 1, QueueMax = 1 }, gate.RunAsync);
         using var gone = new CancellationTokenSource();
         var running = hasher.HashAsync("one", Cancel);
         var waiting = hasher.HashAsync("two", gone.Token);
@@ -100,7 +100,7 @@ public sealed class PasswordHasherTests
     [Fact]
     public async Task A_hash_that_fails_frees_its_place()
     {
-        using var hasher = Make(
+        var hasher = Make(
             Cheap with { Concurrency = 1, QueueMax = 0 },
             (_, _, _, _) => Task.FromException<byte[]>(new InvalidOperationException()));
 
@@ -113,12 +113,12 @@ public sealed class PasswordHasherTests
     public async Task An_unknown_address_costs_the_same_work_as_a_wrong_password()
     {
         var work = new ConcurrentQueue<(int PasswordBytes, int SaltBytes, Argon2Cost Cost, int TagBytes)>();
-        using var hasher = Make(Cheap, (password, salt, cost, tagBytes) =>
+        var hasher = Make(Cheap, (password, salt, cost, tagBytes) =>
         {
             work.Enqueue((password.Length, salt.Length, cost, tagBytes));
             return Task.FromResult(new byte[tagBytes]);
         });
-        using var real = Make(Cheap);
+        var real = Make(Cheap);
         var hash = await real.HashAsync("pass123", Cancel);
 
         Assert.Equal(PasswordVerdict.Mismatch, await hasher.VerifyAsync("wrong00", hash!, Cancel));
@@ -134,7 +134,7 @@ public sealed class PasswordHasherTests
         var runs = 0;
         var log = new LogLines();
         using var factory = log.CreateFactory();
-        using var hasher = new PasswordHasher(Cheap, factory.CreateLogger<PasswordHasher>(), (_, _, _, tagBytes) =>
+        var hasher = new PasswordHasher(Cheap, factory.CreateLogger<PasswordHasher>(), (_, _, _, tagBytes) =>
         {
             runs++;
             return Task.FromResult(new byte[tagBytes]);
@@ -147,21 +147,10 @@ public sealed class PasswordHasherTests
     }
 
     [Fact]
-    public async Task Hashes_that_were_begun_end_after_the_server_has_stopped()
-    {
-        var tag = new TaskCompletionSource<byte[]>();
-        var hasher = Make(Cheap, (_, _, _, _) => tag.Task);
-        Task<PasswordVerdict>[] logins = [.. Enumerable.Range(0, 2).Select(_ => hasher.VerifyUnknownAsync("wrong00", Cancel))];
-        hasher.Dispose();
-        tag.SetResult(new byte[32]);
-        Assert.All(await Task.WhenAll(logins), static verdict => Assert.Equal(PasswordVerdict.Mismatch, verdict));
-    }
-
-    [Fact]
     public void Retry_after_covers_a_full_queue()
     {
-        using var defaults = Make(ServerSettings.Default.Argon2 with { Concurrency = 1 });
-        using var cheap = Make(Cheap);
+        var defaults = Make(ServerSettings.Default.Argon2 with { Concurrency = 1 });
+        var cheap = Make(Cheap);
 
         Assert.Equal(2, defaults.RetryAfterSeconds);
         Assert.Equal(1, cheap.RetryAfterSeconds);
