@@ -44,9 +44,9 @@ public sealed class AttackTests
             return Task.CompletedTask;
         });
         Tally[] visitors = [.. tallies.Where(static tally => tally.Name != "publisher")]; // That one stays.
-        await Task.WhenAny(
-            Task.WhenAll(visitors.Select(static tally => tally.FirstVisit)),
-            Task.Delay(FirstVisitMax, TestContext.Current.CancellationToken));
+        await Task.WhenAll(visitors.Select(static tally => tally.FirstVisit))
+            .WaitAsync(FirstVisitMax, TestContext.Current.CancellationToken)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         await stop.CancelAsync();
         await attacks;
 

@@ -15,7 +15,7 @@ internal sealed class Attacker(AttackTarget target, Tally tally, int number, Can
     /// <summary>
     /// A busy server on a busy machine may be this late with what it has to do at once; later than that is an answer that does not come.
     /// </summary>
-    private const int GraceMs = 20_000;
+    private const int GraceMs = 5000;
 
     public AttackTarget Target => target;
 

@@ -87,8 +87,10 @@ internal sealed class RawSocket(Socket socket, CancellationToken stop) : IDispos
         }
     }
 
-    /// <summary>Reads until the server ends the connection, at most so long. False when it does not.</summary>
-    public async Task<bool> EndsWithinAsync(int milliseconds)
+    /// <summary>
+    /// Reads until the server ends the connection, at most so long in all, or after the last that came. False when it does not.
+    /// </summary>
+    public async Task<bool> EndsWithinAsync(int milliseconds, bool ofSilence = false)
     {
         long startedAt = Stopwatch.GetTimestamp();
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -97,7 +99,11 @@ internal sealed class RawSocket(Socket socket, CancellationToken stop) : IDispos
         {
             while (await socket.ReceiveAsync(_buffer, timeout.Token) > 0)
             {
-                if (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds > milliseconds)
+                if (ofSilence)
+                {
+                    timeout.CancelAfter(milliseconds);
+                }
+                else if (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds > milliseconds)
                 {
                     return false;
                 }
