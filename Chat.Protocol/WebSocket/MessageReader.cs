@@ -99,6 +99,11 @@ public struct MessageReader : IDisposable
         _history = history;
     }
 
+    /// <summary>
+    /// Payload bytes, as sent, of a message whose end has not come yet. What a call consumed beyond its growth were headers.
+    /// </summary>
+    public readonly int PendingBytes => _handedOut ? 0 : _length;
+
     [Flags]
     private enum Compression : byte
     {

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 
 namespace Chat.Server.Tests.EndToEnd;
@@ -97,18 +98,62 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
 
     [Theory]
     [InlineData(0x80 | RawClient.Pong, 2_000)]
-    [InlineData(RawClient.Continuation, 2_000_000)] // Of a message that never ends.
+    [InlineData(RawClient.Continuation, 200_000)] // Of a message that never ends: 1.2 MB, but more work than bytes.
     public async Task Frames_that_ask_for_nothing_are_counted_as_well(int first, int count)
     {
         User user = await _server.RegisterAsync();
         using RawClient client = await _server.UpgradeRawAsync($"/ws/1?token={user.Token}");
         byte[] frame = RawClient.Frame(first, []);
         byte[] frames = [.. Enumerable.Repeat(frame, 1000).SelectMany(static bytes => bytes)];
-        Task<(int Code, string Reason)> close = client.ReadCloseAsync();
         await client.SendAsync(RawClient.Frame(RawClient.Text, "{"u8));
+
+        Assert.Equal(4101, await FloodAsync(client, frames, count / 1000));
+    }
+
+    [Fact]
+    public async Task Fragments_count_also_when_their_messages_end()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite
+            .With("RATE_LIMITS", "on")
+            .With("CONNECTION_COMMANDS_PER_S", "0")
+            .With("USER_COMMANDS_PER_S", "0"));
+        User user = await server.RegisterAsync();
+        using RawClient client = await server.UpgradeRawAsync($"/ws/1?token={user.Token}");
+        byte[] message =
+        [
+            .. RawClient.Frame(RawClient.Text, "{"u8),
+            .. Enumerable.Repeat(RawClient.Frame(RawClient.Continuation, []), 2000).SelectMany(static bytes => bytes),
+            .. RawClient.Frame(0x80 | RawClient.Continuation, []),
+        ];
+
+        Assert.Equal(4101, await FloodAsync(client, message, count: 120)); // 1.4 MB.
+    }
+
+    [Fact]
+    public async Task A_long_message_in_fragments_of_a_byte_is_within_the_rate()
+    {
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        using RawClient client = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}");
+        await client.ReadEventAsync();
+        string text = new('x', 4000);
+        byte[] message = Encoding.UTF8.GetBytes($$"""{"type":"message","content":"{{text}}"}""");
+        await client.SendAsync([
+            .. RawClient.Frame(RawClient.Text, message.AsSpan(0, 1)),
+            .. message.Skip(1).SelectMany(static octet => RawClient.Frame(RawClient.Continuation, [octet])),
+            .. RawClient.Frame(0x80 | RawClient.Continuation, []),
+        ]);
+
+        Assert.Equal(text, JsonElement.Parse(await client.ReadEventAsync()).Text("content"));
+    }
+
+    /// <summary>Sends them so many times, or until it is closed. Returns the close code.</summary>
+    private static async Task<int> FloodAsync(RawClient client, byte[] frames, int count)
+    {
+        Task<(int Code, string Reason)> close = client.ReadCloseAsync();
         try
         {
-            for (int sent = 0; sent < count && !close.IsCompleted; sent += 1000)
+            for (int sent = 0; sent < count && !close.IsCompleted; sent++)
             {
                 await client.SendAsync(frames);
             }
@@ -118,7 +163,7 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
             // Closed meanwhile.
         }
 
-        Assert.Equal(4101, (await close).Code);
+        return (await close).Code;
     }
 
     private Task<Answer> SayAsync(User user, long room) => _server.PostAsync($"/rooms/{room}/messages", """{"content":"x"}""", user.Token);
