@@ -50,7 +50,7 @@ public class FrameReaderBenchmarks : IDisposable
     {
         int bytes = 0;
         ReadOnlySpan<byte> input = _input;
-        while (_reader.Read(input, _scratch, out int consumed, out ReadOnlySpan<byte> payload, out _) == ReadStatus.Text)
+        while (_reader.Read(input, _scratch, out int consumed, out _, out ReadOnlySpan<byte> payload, out _) == ReadStatus.Text)
         {
             bytes += payload.Length;
             input = input[consumed..];

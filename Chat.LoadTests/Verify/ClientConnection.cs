@@ -190,7 +190,7 @@ internal sealed class ClientConnection(
         while (true)
         {
             ReadStatus status = _reader.Read(
-                _received.AsSpan(_start, _end - _start), _scratch, out int consumed, out ReadOnlySpan<byte> payload, out ProtocolError error);
+                _received.AsSpan(_start, _end - _start), _scratch, out int consumed, out _, out ReadOnlySpan<byte> payload, out ProtocolError error);
             _start += consumed;
             switch (status)
             {

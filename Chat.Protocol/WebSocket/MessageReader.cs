@@ -99,11 +99,6 @@ public struct MessageReader : IDisposable
         _history = history;
     }
 
-    /// <summary>
-    /// Payload bytes, as sent, of a message whose end has not come yet. What a call consumed beyond its growth were headers.
-    /// </summary>
-    public readonly int PendingBytes => _handedOut ? 0 : _length;
-
     [Flags]
     private enum Compression : byte
     {
@@ -125,12 +120,14 @@ public struct MessageReader : IDisposable
     /// works, by way of a pooled buffer. One scratch may serve all readers of a thread.
     /// </param>
     /// <param name="consumed">Bytes of <paramref name="input"/> that are done with, also when more is needed.</param>
+    /// <param name="continuations">Continuation frames among what was consumed: they cost work and may bring no byte.</param>
     /// <param name="payload">The item's payload, unmasked. Valid until the next call on this reader or the next use of the scratch.</param>
     /// <param name="error">Set when the answer is <see cref="ReadStatus.Refused"/>: close code 1002, 1007 or 1009.</param>
     public ReadStatus Read(
         ReadOnlySpan<byte> input,
         Span<byte> scratch,
         out int consumed,
+        out int continuations,
         out ReadOnlySpan<byte> payload,
         out ProtocolError error)
     {
@@ -141,6 +138,7 @@ public struct MessageReader : IDisposable
         }
 
         consumed = 0;
+        continuations = 0;
         payload = default;
         error = default;
         while (true)
@@ -180,6 +178,7 @@ public struct MessageReader : IDisposable
                 }
 
                 consumed += header.HeaderBytes;
+                continuations += header.Opcode == Opcode.Continuation ? 1 : 0;
                 BeginFrame(header);
             }
 

@@ -56,7 +56,7 @@ internal static class FrameTarget
                 do
                 {
                     status = reader.Read(
-                        Bytes.AsSpan(start..arrived), scratch, out int consumed, out ReadOnlySpan<byte> payload, out ProtocolError error);
+                        Bytes.AsSpan(start..arrived), scratch, out int consumed, out _, out ReadOnlySpan<byte> payload, out ProtocolError error);
                     start += consumed;
                     Check.Same(status == ReadStatus.Refused, !error.IsNone, "an error says that it is one");
                     Check.That(payload.Length <= MessageBytesMax || payload.Length <= FrameReader.ControlPayloadBytesMax, "a message stays within its limit");

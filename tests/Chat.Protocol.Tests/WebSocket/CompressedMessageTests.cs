@@ -134,7 +134,7 @@ public class CompressedMessageTests
         for (int i = 0; i < 200; i++)
         {
             before = i == 100 ? GC.GetAllocatedBytesForCurrentThread() : before;
-            texts += reader.Read(frame, scratch, out _, out _, out _) == ReadStatus.Text ? 1 : 0;
+            texts += reader.Read(frame, scratch, out _, out _, out _, out _) == ReadStatus.Text ? 1 : 0;
         }
 
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;

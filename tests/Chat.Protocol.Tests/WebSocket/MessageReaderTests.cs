@@ -161,7 +161,7 @@ public class MessageReaderTests
         var reader = new MessageReader(FrameSender.Client, MessageBytesMax);
         var scratch = new byte[125];
         long before = GC.GetAllocatedBytesForCurrentThread();
-        ReadStatus status = reader.Read(stream, scratch, out int consumed, out ReadOnlySpan<byte> payload, out _);
+        ReadStatus status = reader.Read(stream, scratch, out int consumed, out _, out ReadOnlySpan<byte> payload, out _);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.Equal(ReadStatus.Text, status);
 
@@ -174,11 +174,30 @@ public class MessageReaderTests
     }
 
     [Fact]
+    public void Continuation_frames_are_counted_with_what_is_consumed()
+    {
+        byte[] start = [.. Frame(Opcode.Text, "a", fin: false), .. Frame(Opcode.Continuation, "", fin: false), .. Frame(Opcode.Continuation, "b", fin: false)];
+        byte[] stream = [.. start, .. Frame(Opcode.Ping, "p"), .. Frame(Opcode.Continuation, ""), .. Frame(Opcode.Text, "whole")];
+        var reader = new MessageReader(FrameSender.Client, MessageBytesMax);
+        var found = new List<(ReadStatus, int)>();
+        ReadStatus status;
+        do
+        {
+            status = reader.Read(stream, new byte[125], out int consumed, out int continuations, out _, out _);
+            found.Add((status, continuations));
+            stream = stream[consumed..];
+        }
+        while (status != ReadStatus.NeedMore);
+
+        Assert.Equal([(ReadStatus.Ping, 2), (ReadStatus.Text, 1), (ReadStatus.Text, 0), (ReadStatus.NeedMore, 0)], found);
+    }
+
+    [Fact]
     public void Long_frame_is_consumed_as_it_arrives()
     {
         byte[] frame = Frame(Opcode.Binary, new byte[100_000]);
         var reader = new MessageReader(FrameSender.Client, MessageBytesMax);
-        Assert.Equal(ReadStatus.NeedMore, reader.Read(frame.AsSpan(0, 1000), new byte[125], out int consumed, out _, out _));
+        Assert.Equal(ReadStatus.NeedMore, reader.Read(frame.AsSpan(0, 1000), new byte[125], out int consumed, out _, out _, out _));
         Assert.Equal(1000, consumed);
         reader.Dispose();
     }
@@ -188,10 +207,10 @@ public class MessageReaderTests
     {
         byte[] header = Hex("82 FF 0000000001000000 01020304");
         var scratch = new byte[125];
-        new MessageReader(FrameSender.Client, 1 << 24).Read(header, scratch, out _, out _, out _); // The runtime's own first time.
+        new MessageReader(FrameSender.Client, 1 << 24).Read(header, scratch, out _, out _, out _, out _); // The runtime's own first time.
         long before = GC.GetAllocatedBytesForCurrentThread();
         var reader = new MessageReader(FrameSender.Client, 1 << 24);
-        ReadStatus status = reader.Read(header, scratch, out int consumed, out _, out _);
+        ReadStatus status = reader.Read(header, scratch, out int consumed, out _, out _, out _);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.Equal((ReadStatus.NeedMore, header.Length, 0L), (status, consumed, allocated));
     }
@@ -201,7 +220,7 @@ public class MessageReaderTests
 
     [Fact]
     public void Scratch_too_small_for_a_control_frame_is_our_bug() =>
-        Assert.Throws<InvariantException>(() => new MessageReader(FrameSender.Client, 10).Read(default, new byte[124], out _, out _, out _));
+        Assert.Throws<InvariantException>(() => new MessageReader(FrameSender.Client, 10).Read(default, new byte[124], out _, out _, out _, out _));
 
     [Fact]
     public void Whole_messages_and_pings_allocate_nothing()
@@ -268,7 +287,7 @@ public class MessageReaderTests
         for (int round = 0; round < rounds; round++)
         {
             ReadOnlySpan<byte> input = stream;
-            while (reader.Read(input, scratch, out int consumed, out _, out _) != ReadStatus.NeedMore)
+            while (reader.Read(input, scratch, out int consumed, out _, out _, out _) != ReadStatus.NeedMore)
             {
                 items++;
                 input = input[consumed..];

@@ -35,7 +35,7 @@ internal static class ReceivedStream
             {
                 // A copy of the exact length: reading past what has arrived is out of bounds, not a lucky guess.
                 byte[] input = stream[consumedInAll..arrived].ToArray();
-                status = reader.Read(input, scratch, out int consumed, out ReadOnlySpan<byte> payload, out ProtocolError error);
+                status = reader.Read(input, scratch, out int consumed, out _, out ReadOnlySpan<byte> payload, out ProtocolError error);
                 consumedInAll += consumed;
                 if (status != ReadStatus.NeedMore)
                 {

@@ -110,8 +110,10 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
         Assert.Equal(4101, await FloodAsync(client, frames, count / 1000));
     }
 
-    [Fact]
-    public async Task Fragments_count_also_when_their_messages_end()
+    [Theory]
+    [InlineData(0x80 | RawClient.Continuation)] // Their message ends with them.
+    [InlineData(0x80 | RawClient.Ping)] // It does not, and a control frame is what the read ends with.
+    public async Task Fragments_count_whatever_follows_them(int last)
     {
         await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite
             .With("RATE_LIMITS", "on")
@@ -119,14 +121,15 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
             .With("USER_COMMANDS_PER_S", "0"));
         User user = await server.RegisterAsync();
         using RawClient client = await server.UpgradeRawAsync($"/ws/1?token={user.Token}");
-        byte[] message =
-        [
-            .. RawClient.Frame(RawClient.Text, "{"u8),
-            .. Enumerable.Repeat(RawClient.Frame(RawClient.Continuation, []), 2000).SelectMany(static bytes => bytes),
-            .. RawClient.Frame(0x80 | RawClient.Continuation, []),
-        ];
+        byte[] start = RawClient.Frame(RawClient.Text, "{"u8);
+        byte[] rest = [.. Enumerable.Repeat(RawClient.Frame(RawClient.Continuation, []), 2000).SelectMany(static bytes => bytes), .. RawClient.Frame(last, [])];
+        bool isWhole = last == (0x80 | RawClient.Continuation);
+        if (!isWhole)
+        {
+            await client.SendAsync(start);
+        }
 
-        Assert.Equal(4101, await FloodAsync(client, message, count: 120)); // 1.4 MB.
+        Assert.Equal(4101, await FloodAsync(client, isWhole ? [.. start, .. rest] : rest, count: 120)); // 1.4 MB.
     }
 
     [Fact]

@@ -77,7 +77,7 @@ public sealed class CompressedEventsTests
         while (!frames.IsEmpty)
         {
             bool isDeflated = (frames[0] & 0x40) != 0;
-            Assert.Equal(ReadStatus.Text, reader.Read(frames, scratch, out int consumed, out ReadOnlySpan<byte> payload, out _));
+            Assert.Equal(ReadStatus.Text, reader.Read(frames, scratch, out int consumed, out _, out ReadOnlySpan<byte> payload, out _));
             string text = Encoding.UTF8.GetString(payload);
             int seq = int.Parse(text[Prefix.Length..text.IndexOf(",\"id\"", StringComparison.Ordinal)]);
             Assert.Equal(Prefix + seq + Suffix(seq), text);
