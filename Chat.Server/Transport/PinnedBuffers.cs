@@ -3,14 +3,16 @@ using System.Numerics;
 namespace Chat.Server.Transport;
 
 /// <summary>
-/// Output buffers of one shard, pinned for good because the kernel reads them: powers of two from 4 KiB. Keeps a few of
-/// each size; larger ones go back to the collector. Only the shard's thread.
+/// Output buffers of one shard, pinned for good because the kernel reads them: powers of two from 1 KiB. Keeps some of
+/// each size; the rest goes back to the collector, whose every few megabytes of pinned arrays cost a collection of the oldest generation. Only the
+/// shard's thread.
 /// </summary>
 internal sealed class PinnedBuffers
 {
-    private const int BytesMin = 4096;
-    private const int SizesKept = 5; // 4 to 64 KiB
-    private const int KeptPerSize = 64;
+    /// <summary>Some acknowledgements, which hundreds of sockets owe at once after a commit.</summary>
+    private const int BytesMin = 1024;
+    private const int SizesKept = 7; // 1 to 64 KiB
+    private const int BytesKeptPerSize = 512 * 1024;
 
     private readonly Stack<byte[]>[] _kept = [.. Enumerable.Range(0, SizesKept).Select(static _ => new Stack<byte[]>())];
 
@@ -27,7 +29,7 @@ internal sealed class PinnedBuffers
     public void Return(byte[] buffer)
     {
         int size = SizeOf(buffer.Length);
-        if (size < SizesKept && _kept[size].Count < KeptPerSize)
+        if (size < SizesKept && _kept[size].Count < BytesKeptPerSize / buffer.Length)
         {
             _kept[size].Push(buffer);
         }

@@ -31,6 +31,8 @@ internal sealed class SqliteConnections : IDisposable
     private SqliteConnection? _writer;
     private volatile bool _disposed;
 
+    static SqliteConnections() => SqliteNative.UseOneThreadPerConnection();
+
     internal SqliteConnections(string path)
     {
         // Pooling off: the provider's pool would hand out connections without our pragmas.

@@ -8,26 +8,28 @@ namespace Chat.Storage.Sqlite;
 /// Belongs to the thread that uses its connection.
 /// </summary>
 /// <exception cref="SqliteException">From any member, with SQLite's own message.</exception>
-internal sealed class Statement : IDisposable
+internal sealed unsafe class Statement : IDisposable
 {
     private readonly sqlite3 _db;
     private readonly sqlite3_stmt _statement;
+    private readonly nint _pointer;
 
     internal Statement(sqlite3 db, string sql)
     {
         _db = db;
         Check(raw.sqlite3_prepare_v2(db, sql, out _statement));
+        _pointer = _statement.DangerousGetHandle(); // Disposed by the thread that uses it, so it is there as long as we are.
     }
 
     internal Statement Bind(int index, long value)
     {
-        Check(raw.sqlite3_bind_int64(_statement, index, value));
+        Check(SqliteNative.sqlite3_bind_int64(_pointer, index, value));
         return this;
     }
 
     internal Statement BindNull(int index)
     {
-        Check(raw.sqlite3_bind_null(_statement, index));
+        Check(SqliteNative.sqlite3_bind_null(_pointer, index));
         return this;
     }
 
@@ -35,34 +37,38 @@ internal sealed class Statement : IDisposable
     internal Statement BindText(int index, ReadOnlySpan<byte> utf8)
     {
         // A null pointer would bind NULL instead of the empty text.
-        Check(raw.sqlite3_bind_text(_statement, index, utf8.IsEmpty ? "\0"u8[..0] : utf8));
+        fixed (byte* text = utf8.IsEmpty ? "\0"u8 : utf8)
+            Check(SqliteNative.sqlite3_bind_text(_pointer, index, text, utf8.Length, SqliteNative.Transient));
         return this;
     }
 
     /// <summary>Runs a statement that returns no rows.</summary>
     internal void Run()
     {
-        var step = raw.sqlite3_step(_statement);
+        var step = SqliteNative.sqlite3_step(_pointer);
         if (step != raw.SQLITE_DONE)
             Fail(step);
-        raw.sqlite3_reset(_statement);
+        Reset();
     }
 
     /// <returns>The first column of the first row; null when there is none.</returns>
     internal long? Read()
     {
-        var step = raw.sqlite3_step(_statement);
+        var step = SqliteNative.sqlite3_step(_pointer);
         long? value = step switch
         {
             raw.SQLITE_ROW => raw.sqlite3_column_int64(_statement, 0),
             raw.SQLITE_DONE => null,
             _ => Fail(step),
         };
-        raw.sqlite3_reset(_statement);
+        Reset();
         return value;
     }
 
     public void Dispose() => _statement.Dispose();
+
+    // What it returns says again what the step said.
+    private void Reset() => _ = SqliteNative.sqlite3_reset(_pointer);
 
     private void Check(int result)
     {
@@ -74,7 +80,7 @@ internal sealed class Statement : IDisposable
     {
         // The message must be read before the reset that frees the statement for the next use.
         var exception = NewException(result);
-        raw.sqlite3_reset(_statement);
+        Reset();
         throw exception;
     }
 
