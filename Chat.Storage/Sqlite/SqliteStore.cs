@@ -84,6 +84,7 @@ public sealed class SqliteStore : IChatStore
                 "UPDATE server_state SET epoch = epoch + (clean_stop = 0), session = session + 1, clean_stop = 0 WHERE id = 1");
             Volatile.Write(ref _session, connection.Scalar("SELECT session FROM server_state WHERE id = 1")!.Value);
             MessageRuns.AddAll(connection);
+            _connections.LengthenWal();
             return new StoreSession(
                 (int)connection.Scalar("SELECT epoch FROM server_state WHERE id = 1")!.Value,
                 connection.Scalar("SELECT max(id) FROM messages") ?? 0);
