@@ -208,6 +208,19 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         Membership? membership = DefaultRoom is null ? _memberships?.GetValueOrDefault(roomId) : _first;
         if (membership is { Group: { IsActive: true } group } && group.Seq < seq)
         {
+            if (group.IsHeldBack)
+            {
+                group.WhenServed(new ShardWork(
+                    static (target, argument) =>
+                    {
+                        var (roomId, seq, id, nonce, isDuplicate) = ((long, long, long, string?, bool))argument!;
+                        ((ChatSession)target).SendAck(roomId, seq, id, nonce, isDuplicate);
+                    },
+                    this,
+                    (roomId, seq, id, nonceText, isDuplicate)));
+                return;
+            }
+
             Shard.FanOutAll(group);
         }
 

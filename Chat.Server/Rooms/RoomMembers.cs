@@ -32,6 +32,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 {
     private Membership[] _members = [];
     private List<Membership>? _joining;
+    private List<ShardWork>? _whenServed;
     private int _dirty;
 
     public Room Room { get; } = room;
@@ -55,7 +56,36 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     /// </summary>
     public RoomRing? Delivered { get; set; }
 
+    /// <summary>It stands among the rooms whose fan-out waits; its dirty mark stays. Set and ended by the shard.</summary>
+    public bool IsHeldBack { get; set; }
+
+    /// <summary>Since when its next fan-out waits, on the shard's clock; 0 when it does not. The shard's.</summary>
+    public long HeldSinceMs { get; set; }
+
     public Membership this[int index] => _members[index];
+
+    /// <summary>Keeps work of this thread until the fan-out that waits has been made.</summary>
+    public void WhenServed(ShardWork work)
+    {
+        Invariant.Require(IsHeldBack);
+        (_whenServed ??= []).Add(work);
+    }
+
+    /// <summary>Runs what has waited for the fan-out.</summary>
+    public void RunWhenServed()
+    {
+        if (_whenServed is null)
+        {
+            return;
+        }
+
+        List<ShardWork> waiting = _whenServed;
+        _whenServed = null;
+        foreach (ShardWork work in waiting)
+        {
+            work.Run(work.Target, work.Argument);
+        }
+    }
 
     /// <summary>True for the caller that has to tell the shard: the mark was not set. Any thread.</summary>
     public bool TryMarkDirty() => Volatile.Read(ref _dirty) == 0 && Interlocked.Exchange(ref _dirty, 1) == 0;

@@ -74,6 +74,9 @@ internal abstract class Shard
     /// </summary>
     public virtual long Waits => 0;
 
+    /// <summary>How many fan-outs have waited for members who had not taken the last one. Any thread.</summary>
+    public virtual long Holds => 0;
+
     /// <summary>Runs work in a later turn. Any thread.</summary>
     public void Post(Action<object, object?> run, object target, object? argument = null)
     {
@@ -214,6 +217,14 @@ internal abstract class Shard
         return group.Room.Compressed!.TryWrite(first, second, group.Seq + 1, _compressed) ? _compressed.WrittenSpan : default;
     }
 
+    /// <summary>
+    /// True when the fan-out of a dirty room is to wait; the room stays dirty, and the shard has to bring it back with <see cref="FanOutAgain"/>.
+    /// </summary>
+    protected virtual bool TryHoldBack(RoomMembers group) => false;
+
+    /// <summary>Ends the waiting: the next turn serves the room, if nothing speaks against it again.</summary>
+    protected void FanOutAgain(RoomMembers group) => _dirtyRooms.Enqueue(group);
+
     /// <summary>Carries out what a way out has only queued. Afterwards every cursor is where its deliveries ended.</summary>
     protected virtual void Settle()
     {
@@ -235,10 +246,17 @@ internal abstract class Shard
             bool worked = RunPosted();
             for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
             {
+                if (TryHoldBack(group))
+                {
+                    continue;
+                }
+
                 if (FanOut(group))
                 {
                     MarkDirty(group);
                 }
+
+                group.RunWhenServed();
 
                 worked = true;
             }

@@ -46,6 +46,9 @@ internal static unsafe partial class Libc
     public const int TCP_NODELAY = 1;
     public const int TCP_NOTSENT_LOWAT = 25;
 
+    // linux/sockios.h: bytes of a TCP socket that the kernel has not sent.
+    public const nuint SIOCOUTQNSD = 0x894B;
+
     // bits/fcntl-linux.h
     public const int O_RDONLY = 0;
     public const int O_CLOEXEC = 0x80000;
@@ -118,6 +121,10 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int setpriority(int which, uint who, int priority);
+
+    // Variadic in C; see syscall.
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int ioctl(int fd, nuint request, int* value);
 
     // Variadic in C; with integers only, the call is the same on every ABI of Linux that .NET runs on.
     [LibraryImport("libc", SetLastError = true)]

@@ -79,6 +79,16 @@ internal sealed unsafe class ShardSocket : Outlet
     /// <summary>Nothing waits to be sent, so a range of a ring may go out as it is.</summary>
     public bool CanSendDirectly => _outputStart == _outputEnd && !HasQueuedSend && Fd >= 0 && !_isCompleting;
 
+    /// <summary>What the kernel holds and has not sent: the peer's window, or the path, has no room for it. 0 when it is closed.</summary>
+    public int UnsentBytes
+    {
+        get
+        {
+            int bytes = 0;
+            return Fd >= 0 && Libc.ioctl(Fd, Libc.SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
+        }
+    }
+
     /// <summary>Registers for events; they come from then on, once for every change (edge-triggered). Shard thread.</summary>
     public void Arm()
     {

@@ -65,6 +65,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private readonly Queue<ShardSocket> _readable = new();
     private readonly Queue<ShardSocket> _unfinished = new();
     private readonly List<Delivery> _deliveries = [];
+    private readonly CongestedRooms _congested = new();
     private readonly List<Outlet> _postponed = [];
     private readonly List<Acceptor?> _acceptors = [];
     private readonly QueuedSend[] _queued = new QueuedSend[RingEntries];
@@ -113,6 +114,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     public int SocketCount => Volatile.Read(ref _socketCount);
 
     public override long Waits => Volatile.Read(ref _waits);
+
+    public override long Holds => _congested.Holds;
 
     private int _socketCount;
 
@@ -313,6 +316,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
     }
 
+    protected override bool TryHoldBack(RoomMembers group) => _congested.TryHold(group, NowMs);
+
     protected override void Settle()
     {
         SubmitSends();
@@ -400,6 +405,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         long gatherMs = MsUntil(_gatherUntil);
         int timeoutMs = gatherMs > 0 ? (int)gatherMs
             : _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
+            : !_congested.IsEmpty ? CongestedRooms.LookMs
             : _postponed.Count > 0 ? (int)MsUntil(_loadWindowEnd)
             : Timeout.Infinite;
         if (timeoutMs != 0)
@@ -426,6 +432,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         if (MsUntil(_gatherUntil) > 0)
         {
             return;
+        }
+
+        long nowMs = NowMs;
+        while (_congested.TryRelease(nowMs, out RoomMembers group))
+        {
+            FanOutAgain(group);
         }
 
         _turnSends = 0;

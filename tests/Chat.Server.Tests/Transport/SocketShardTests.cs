@@ -236,6 +236,77 @@ public sealed class SocketShardTests
     }
 
     /// <summary>
+    /// Members who cannot take any more have their room wait, and nobody else: a quiet room of the same shard is served, and so is one who
+    /// reads. When they read again, nothing is missing.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_room_waits_while_most_of_its_members_have_not_taken_the_last_fan_out(string engine)
+    {
+        const int Members = 80;
+        const int Messages = 100;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        Room[] rooms = await setup.RoomsAsync(2);
+        var members = new List<ShardClient>();
+        for (int i = 0; i < Members; i++)
+        {
+            members.Add(await setup.JoinAsync([rooms[0]], receiveBufferBytes: 2048));
+        }
+
+        using ShardClient reader = await setup.JoinAsync(rooms);
+        Assert.Equal(0, setup.Shards[0].Holds);
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            setup.Publish(rooms[0], new string('x', 1000));
+            setup.Publish(rooms[1], "quiet");
+            for (int part = 0; part < 2; part++)
+            {
+                SentFrame frame = await reader.ReadFrameAsync();
+                Assert.Equal((seq, frame["room_id"].GetInt64() == rooms[0].Id ? 1000 : 5), (frame.Seq, frame.Content.Length));
+            }
+        }
+
+        Assert.InRange(setup.Shards[0].Holds, 1, Messages);
+        foreach (ShardClient member in members)
+        {
+            for (int seq = 1; seq <= Messages; seq++)
+            {
+                Assert.Equal(seq, (await member.ReadFrameAsync()).Seq);
+            }
+
+            member.Dispose();
+        }
+    }
+
+    /// <summary>The acknowledgement of an event that waits comes behind the event.</summary>
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task An_acknowledgement_waits_with_the_event(string engine)
+    {
+        const int Members = 80;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        var members = new List<ShardClient>();
+        for (int i = 0; i < Members; i++)
+        {
+            members.Add(await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048));
+        }
+
+        using ShardClient sender = await setup.JoinAsync([setup.Rooms.Room]);
+        byte[] say = ClientFrame(Opcode.Text, Encoding.UTF8.GetBytes($$"""{"type":"message","content":"{{new string('x', 1000)}}"}"""));
+        for (int seq = 1; seq <= 40; seq++)
+        {
+            await sender.SendAsync(say);
+            SentFrame sent = await sender.ReadFrameAsync();
+            Assert.Equal(("message", seq), (sent.Type, sent.Seq));
+            SentFrame acknowledged = await sender.ReadFrameAsync();
+            Assert.Equal(("ack", seq), (acknowledged.Type, acknowledged.Seq));
+        }
+
+        Assert.InRange(setup.Shards[0].Holds, 1, 40);
+        members.ForEach(static member => member.Dispose());
+    }
+
+    /// <summary>
     /// A socket has 256 messages of a turn. Even if one share takes all of a turn's time, as it may before the code is compiled, each turn
     /// reads one socket that has news and one that had its share.
     /// </summary>
