@@ -60,6 +60,9 @@ internal sealed class Room
 
     public RoomRing Ring => Volatile.Read(ref _ring);
 
+    /// <summary>What the ring may grow to.</summary>
+    public int RingBytesMax => _services.RingBytesMax;
+
     public int Epoch => _services.Epoch;
 
     /// <summary>Seq of the newest event that members have been or are being sent.</summary>

@@ -257,7 +257,6 @@ internal abstract class Shard
                 }
 
                 group.RunWhenServed();
-
                 worked = true;
             }
 

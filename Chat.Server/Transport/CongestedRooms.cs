@@ -22,7 +22,7 @@ internal sealed class CongestedRooms
     /// <summary>What waits longer than this leaves, taken or not: a room's latency rises by so much at most.</summary>
     private const int HoldMsMax = 40;
 
-    /// <summary>More than a fan-out sends: publishers must not come to wait for us.</summary>
+    /// <summary>More than a fan-out sends. Also less than half of what the ring may hold: publishers must not come to wait for us.</summary>
     private const int HoldBytesMax = 64 * 1024;
 
     /// <summary>Members who have been behind for longer are no measure of the room: they are on their way to a 4002.</summary>
@@ -89,7 +89,7 @@ internal sealed class CongestedRooms
     private static bool IsLong(RoomMembers group)
     {
         group.Room.Ring.GetHead(out _, out long position);
-        return position - group.Position > HoldBytesMax;
+        return position - group.Position > Math.Min(HoldBytesMax, group.Room.RingBytesMax / 2);
     }
 
     /// <summary>Most of some members, spread over the list: neighbours in it are served and read one after the other, and so are all alike.</summary>
