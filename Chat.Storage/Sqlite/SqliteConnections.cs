@@ -159,7 +159,7 @@ internal sealed class SqliteConnections : IDisposable
         {
             using var file = new FileStream(_path + "-wal", FileMode.Open, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
             file.Seek(0, SeekOrigin.End);
-            var zeros = new byte[1 << 20];
+            var zeros = new byte[64 << 10]; // A large one would have the collector keep 16 MiB more.
             while (file.Position < WalBytes)
                 file.Write(zeros, 0, (int)Math.Min(zeros.Length, WalBytes - file.Position));
             file.Flush(flushToDisk: true);
