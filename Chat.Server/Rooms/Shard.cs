@@ -218,12 +218,16 @@ internal abstract class Shard
     }
 
     /// <summary>
-    /// True when the fan-out of a dirty room is to wait; the room stays dirty, and the shard has to bring it back with <see cref="FanOutAgain"/>.
+    /// True when the fan-out of a dirty room is to wait; the room stays dirty until <see cref="TryRelease"/> brings it back.
     /// </summary>
     protected virtual bool TryHoldBack(RoomMembers group) => false;
 
-    /// <summary>Ends the waiting: the next turn serves the room, if nothing speaks against it again.</summary>
-    protected void FanOutAgain(RoomMembers group) => _dirtyRooms.Enqueue(group);
+    /// <summary>The next room that waits and whose time it is to be looked at, or any room that waits.</summary>
+    protected virtual bool TryRelease(bool isAny, out RoomMembers group)
+    {
+        group = null!;
+        return false;
+    }
 
     /// <summary>Carries out what a way out has only queued. Afterwards every cursor is where its deliveries ended.</summary>
     protected virtual void Settle()
@@ -244,6 +248,11 @@ internal abstract class Shard
         try
         {
             bool worked = RunPosted();
+            while (TryRelease(isAny: false, out RoomMembers held))
+            {
+                _dirtyRooms.Enqueue(held);
+            }
+
             for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
             {
                 if (TryHoldBack(group))
@@ -372,6 +381,13 @@ internal abstract class Shard
 
     private void CloseAll(CloseAllRequest request)
     {
+        // What waits has been published and made durable: its events and acknowledgements go before the close.
+        while (TryRelease(isAny: true, out RoomMembers group))
+        {
+            FanOutAll(group);
+            group.RunWhenServed();
+        }
+
         for (int i = SessionCount - 1; i >= 0; i--)
         {
             _sessions[i]!.Close(request.Code, request.Reason);

@@ -130,6 +130,36 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", SetLastError = true)]
     public static partial nint syscall(nint number, nint a, nint b, nint c, nint d, nint e, nint f);
 
+    /// <summary>Sends what the socket takes now. Bytes sent, or a negative errno.</summary>
+    public static int Send(int fd, ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* start = bytes)
+        {
+            nint sent;
+            do
+            {
+                sent = send(fd, start, bytes.Length, MSG_DONTWAIT | MSG_NOSIGNAL);
+            }
+            while (sent < 0 && LastError == EINTR);
+            return sent < 0 ? -LastError : (int)sent;
+        }
+    }
+
+    /// <summary>Receives what has come. Bytes received, 0 at the end of input, or a negative errno.</summary>
+    public static int Receive(int fd, Span<byte> buffer)
+    {
+        fixed (byte* start = buffer)
+        {
+            nint received;
+            do
+            {
+                received = recv(fd, start, buffer.Length, MSG_DONTWAIT);
+            }
+            while (received < 0 && LastError == EINTR);
+            return received < 0 ? -LastError : (int)received;
+        }
+    }
+
     /// <summary>The exception for a call that must not fail.</summary>
     public static IOException Failure(string call) => new($"{call}: {Marshal.GetPInvokeErrorMessage(LastError)}");
 }

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using Chat.Protocol;
 using Chat.Server.Connections;
 
@@ -25,10 +24,7 @@ internal sealed unsafe class ShardSocket : Outlet
     private WebSocketSession? _session;
     private byte[]? _input;
     private int _inputLength;
-    private byte[]? _output;
-    private int _outputStart;
-    private int _outputEnd;
-    private int _begunFrameBytes;
+    private SocketOutput _output;
     private long _blockedSinceMs;
     private bool _isArmed;
     private bool _isReadable;
@@ -72,12 +68,12 @@ internal sealed unsafe class ShardSocket : Outlet
     public bool HasSession => _session is not null;
 
     /// <summary>Also between an event that says there is room and the flush: frames go on being added there.</summary>
-    public override int BacklogBytes => _blockedSinceMs != 0 ? _outputEnd - _outputStart : 0;
+    public override int BacklogBytes => _blockedSinceMs != 0 ? _output.Length : 0;
 
     public override long BacklogSinceMs => _blockedSinceMs;
 
     /// <summary>Nothing waits to be sent, so a range of a ring may go out as it is.</summary>
-    public bool CanSendDirectly => _outputStart == _outputEnd && !HasQueuedSend && Fd >= 0 && !_isCompleting;
+    public bool CanSendDirectly => _output.IsEmpty && !HasQueuedSend && Fd >= 0 && !_isCompleting;
 
     /// <summary>What the kernel holds and has not sent: the peer's window, or the path, has no room for it. 0 when it is closed.</summary>
     public int UnsentBytes
@@ -158,7 +154,7 @@ internal sealed unsafe class ShardSocket : Outlet
         }
 
         Span<byte> free = reader.GetFreeSpan();
-        int count = Receive(free);
+        int count = Libc.Receive(Fd, free);
         if (count == -Libc.EAGAIN)
         {
             _isReadable = false;
@@ -212,29 +208,27 @@ internal sealed unsafe class ShardSocket : Outlet
 
         if (_isOutputQueued)
         {
-            _shard.SubmitSends(); // The kernel reads the buffer then; it may move now.
+            _shard.Sends.Submit(); // The kernel reads the buffer then; it may move now.
             if (Fd < 0)
             {
                 return; // The send failed.
             }
         }
 
-        EnsureOutput(frames.Length);
-        frames.CopyTo(_output.AsSpan(_outputEnd));
-        _outputEnd += frames.Length;
+        _output.Append(_shard.Buffers, frames);
     }
 
     public override void Flush()
     {
         if (HasQueuedSend)
         {
-            _shard.SubmitSends();
+            _shard.Sends.Submit();
         }
 
-        if (!_isBlocked && _outputEnd > _outputStart && Fd >= 0)
+        if (!_isBlocked && !_output.IsEmpty && Fd >= 0)
         {
             _isOutputQueued = true;
-            _shard.QueueOutput(this, _output.AsSpan(_outputStart, _outputEnd - _outputStart));
+            _shard.Sends.SendOutput(this, _output.Bytes);
         }
     }
 
@@ -249,12 +243,9 @@ internal sealed unsafe class ShardSocket : Outlet
         }
 
         int sent = Math.Max(result, 0);
-        if (sent < _outputEnd - _outputStart)
+        if (sent < _output.Length)
         {
-            _begunFrameBytes = sent <= _begunFrameBytes
-                ? _begunFrameBytes - sent
-                : BytesToBoundary(_output.AsSpan(_outputStart + _begunFrameBytes), sent - _begunFrameBytes);
-            _outputStart += sent;
+            _output.Advance(sent);
             Block();
             return;
         }
@@ -279,31 +270,21 @@ internal sealed unsafe class ShardSocket : Outlet
         }
 
         int sent = Math.Max(result, 0);
-        ReadOnlySpan<byte> rest = range[sent..];
-        if (rest.IsEmpty || Fd < 0)
+        if (sent < range.Length && Fd >= 0)
         {
-            return;
+            _output.Prepend(_shard.Buffers, range, sent);
+            Block();
         }
-
-        Invariant.Require(_outputStart == 0);
-        int later = _outputEnd;
-        EnsureOutput(rest.Length);
-        _output.AsSpan(0, later).CopyTo(_output.AsSpan(rest.Length));
-        rest.CopyTo(_output);
-        _outputEnd = later + rest.Length;
-        _begunFrameBytes = BytesToBoundary(range, sent);
-        Block();
     }
 
-    /// <summary>Drops whole frames; the rest of one that has begun to be sent stays, or the peer would read garbage.</summary>
     public override void DropBacklog()
     {
         if (_isOutputQueued)
         {
-            _shard.SubmitSends(); // Which frame has begun is known then.
+            _shard.Sends.Submit(); // Which frame has begun is known then.
         }
 
-        _outputEnd = _outputStart + _begunFrameBytes;
+        _output.DropWholeFrames();
     }
 
     public override void Complete()
@@ -316,10 +297,10 @@ internal sealed unsafe class ShardSocket : Outlet
         _isCompleting = true;
         if (HasQueuedSend)
         {
-            _shard.SubmitSends();
+            _shard.Sends.Submit();
         }
 
-        if (_outputStart == _outputEnd)
+        if (_output.IsEmpty)
         {
             ShutDown();
         }
@@ -334,26 +315,7 @@ internal sealed unsafe class ShardSocket : Outlet
     /// <summary>
     /// Sends now, from any thread that holds the socket in its HTTP phase. Bytes sent, or a negative errno.
     /// </summary>
-    public int Send(ReadOnlySpan<byte> bytes)
-    {
-        fixed (byte* start = bytes)
-        {
-            while (true)
-            {
-                nint sent = Libc.send(Fd, start, bytes.Length, Libc.MSG_DONTWAIT | Libc.MSG_NOSIGNAL);
-                if (sent >= 0)
-                {
-                    return (int)sent;
-                }
-
-                int error = Libc.LastError;
-                if (error != Libc.EINTR)
-                {
-                    return -error;
-                }
-            }
-        }
-    }
+    public int Send(ReadOnlySpan<byte> bytes) => Libc.Send(Fd, bytes);
 
     /// <summary>The HTTP handler is done with the descriptor and no session follows. Shard thread.</summary>
     public void LetGo()
@@ -374,7 +336,7 @@ internal sealed unsafe class ShardSocket : Outlet
         Connection.OnClosing();
         if (HasQueuedSend)
         {
-            _shard.SubmitSends();
+            _shard.Sends.Submit();
             if (Fd < 0)
             {
                 return; // What failed in it has closed us.
@@ -428,7 +390,7 @@ internal sealed unsafe class ShardSocket : Outlet
             }
 
             Span<byte> free = scratch.AsSpan(kept, Math.Min(scratch.Length - kept, ReadBytesPerTurnMax));
-            int count = Receive(free);
+            int count = Libc.Receive(Fd, free);
             if (count <= 0)
             {
                 if (count == -Libc.EAGAIN)
@@ -464,27 +426,6 @@ internal sealed unsafe class ShardSocket : Outlet
             {
                 _shard.ReadOn(this);
                 return;
-            }
-        }
-    }
-
-    private int Receive(Span<byte> buffer)
-    {
-        fixed (byte* start = buffer)
-        {
-            while (true)
-            {
-                nint count = Libc.recv(Fd, start, buffer.Length, Libc.MSG_DONTWAIT);
-                if (count >= 0)
-                {
-                    return (int)count;
-                }
-
-                int error = Libc.LastError;
-                if (error != Libc.EINTR)
-                {
-                    return -error;
-                }
             }
         }
     }
@@ -532,29 +473,11 @@ internal sealed unsafe class ShardSocket : Outlet
         _isReadable = false;
         // A peer that has only shut down its side can still read: after its close frame it gets ours (RFC 6455 section
         // 5.5.1), which the session has posted. Without a close frame it has failed the connection (section 7.1.6).
-        bool isOwedBytes = _isCompleting ? _outputStart != _outputEnd : _isInputOver;
+        bool isOwedBytes = _isCompleting ? !_output.IsEmpty : _isInputOver;
         if (isReset || !isOwedBytes)
         {
             Close();
         }
-    }
-
-    /// <summary>How far the first frame boundary at or behind <paramref name="offset"/> is from there, walking whole frames.</summary>
-    private static int BytesToBoundary(ReadOnlySpan<byte> frames, int offset)
-    {
-        int boundary = 0;
-        while (boundary < offset)
-        {
-            int length = frames[boundary + 1]; // Ours are never masked.
-            boundary += length switch
-            {
-                126 => 4 + BinaryPrimitives.ReadUInt16BigEndian(frames[(boundary + 2)..]),
-                127 => 10 + (int)BinaryPrimitives.ReadInt64BigEndian(frames[(boundary + 2)..]),
-                _ => 2 + length,
-            };
-        }
-
-        return boundary - offset;
     }
 
     private void OnSendFailed()
@@ -598,45 +521,9 @@ internal sealed unsafe class ShardSocket : Outlet
         }
     }
 
-    private void EnsureOutput(int bytes)
-    {
-        int length = _outputEnd - _outputStart;
-        if (_output is not null && _output.Length - _outputEnd >= bytes)
-        {
-            return;
-        }
-
-        if (_output is not null && _output.Length - length >= bytes && _outputStart >= length)
-        {
-            _output.AsSpan(_outputStart, length).CopyTo(_output);
-        }
-        else
-        {
-            byte[] larger = _shard.Buffers.Rent(length + bytes);
-            _output.AsSpan(_outputStart, length).CopyTo(larger);
-            if (_output is not null)
-            {
-                _shard.Buffers.Return(_output);
-            }
-
-            _output = larger;
-        }
-
-        _outputStart = 0;
-        _outputEnd = length;
-    }
-
     private void ReleaseOutput()
     {
-        if (_output is not null)
-        {
-            _shard.Buffers.Return(_output);
-            _output = null;
-        }
-
-        _outputStart = 0;
-        _outputEnd = 0;
-        _begunFrameBytes = 0;
+        _output.Release(_shard.Buffers);
         _isBlocked = false;
         _blockedSinceMs = 0;
     }

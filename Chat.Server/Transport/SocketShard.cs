@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Chat.Protocol;
 using Chat.Server.Connections;
 using Chat.Server.Rooms;
@@ -25,7 +24,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 {
     private const int EventsMax = 512;
     private const int ReceiveScratchBytes = 64 * 1024;
-    private const int RingEntries = 1024;
 
     /// <summary>
     /// Reading in one turn, in milliseconds; what is left is read in the next one, so that clients who flood delay the fan-out by this and
@@ -68,13 +66,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private readonly CongestedRooms _congested = new();
     private readonly List<Outlet> _postponed = [];
     private readonly List<Acceptor?> _acceptors = [];
-    private readonly QueuedSend[] _queued = new QueuedSend[RingEntries];
     private ShardSocket?[] _sockets = new ShardSocket?[256];
     private uint[] _generations = new uint[256];
-    private int _queuedCount;
-    private byte[] _wrapped = [];
-    private bool _isWrappedQueued;
-    private IoUring? _uring;
     private volatile bool _isStopping;
     private long _waits;
     private long _turnSends;
@@ -109,6 +102,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     public byte[] ReceiveScratch { get; } = GC.AllocateUninitializedArray<byte>(ReceiveScratchBytes, pinned: true);
 
     public PinnedBuffers Buffers { get; } = new();
+
+    public SendQueue Sends { get; } = new();
 
     /// <summary>Sockets open now. Any thread.</summary>
     public int SocketCount => Volatile.Read(ref _socketCount);
@@ -196,62 +191,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
     }
 
-    /// <summary>Sends what a socket has in its own buffer: now, or with the next <see cref="SubmitSends"/>. Shard thread.</summary>
-    /// <param name="socket">Has no queued send.</param>
-    /// <param name="output">Pinned; stays in place until <see cref="ShardSocket.OnOutputSent"/>.</param>
-    public void QueueOutput(ShardSocket socket, ReadOnlySpan<byte> output)
-    {
-        if (_uring is null)
-        {
-            socket.OnOutputSent(socket.Send(output));
-        }
-        else
-        {
-            Queue(socket, output, isRange: false);
-        }
-    }
-
-    /// <summary>Carries out the queued sends and tells the sockets of those that were short or failed. Shard thread.</summary>
-    public void SubmitSends()
-    {
-        if (_queuedCount == 0)
-        {
-            return;
-        }
-
-        _uring!.Submit();
-        int count = _queuedCount;
-        _queuedCount = 0;
-        for (int i = 0; i < count; i++)
-        {
-            _queued[i].Socket.HasQueuedSend = false;
-            _queued[i].Result = _queued[i].Length;
-        }
-
-        while (_uring.TryTakeCompletion(out int token, out int result))
-        {
-            _queued[token].Result = result;
-        }
-
-        for (int i = 0; i < count; i++)
-        {
-            ref QueuedSend queued = ref _queued[i];
-            ShardSocket socket = queued.Socket;
-            if (!queued.IsRange)
-            {
-                socket.OnOutputSent(queued.Result);
-            }
-            else if (queued.Result != queued.Length)
-            {
-                socket.OnRangeSent(new ReadOnlySpan<byte>(queued.Bytes, queued.Length), queued.Result);
-            }
-
-            queued.Socket = null!;
-        }
-
-        _isWrappedQueued = false;
-    }
-
     /// <summary>Ends the thread. The sockets still open are closed with the process.</summary>
     public void Dispose()
     {
@@ -262,7 +201,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             _thread.Join();
         }
 
-        _uring?.Dispose();
+        Sends.Dispose();
         _ = Libc.close(_epoll);
         _ = Libc.close(_wake);
     }
@@ -278,7 +217,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         RoomMembers group, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, long seq, long position)
     {
         ReadOnlySpan<byte> compressed = Compressed(group, first, second);
-        ReadOnlySpan<byte> range = second.IsEmpty ? first : Join(first, second);
+        ReadOnlySpan<byte> range = second.IsEmpty ? first : Sends.Join(first, second);
         _turnSends += group.Count;
         _turnEvents += group.Count * (seq - group.Seq);
         for (int i = group.Count - 1; i >= 0; i--)
@@ -292,7 +231,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             }
             else if (socket.CanSendDirectly)
             {
-                SendRange(socket, range);
+                Sends.SendRange(socket, range);
             }
             else
             {
@@ -303,9 +242,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             session.CheckBacklog();
         }
 
-        // Now, and not when it was joined: a full queue submits in the middle of the members, and the rest came after it.
-        _isWrappedQueued |= _uring is not null && !second.IsEmpty;
-        if (_uring is null)
+        if (!second.IsEmpty)
+        {
+            Sends.EndJoined();
+        }
+
+        if (Sends.IsImmediate)
         {
             Arrive(group, seq, position);
         }
@@ -318,9 +260,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
     protected override bool TryHoldBack(RoomMembers group) => _congested.TryHold(group, NowMs);
 
+    protected override bool TryRelease(bool isAny, out RoomMembers group) =>
+        _congested.TryRelease(isAny ? long.MaxValue : NowMs, out group);
+
     protected override void Settle()
     {
-        SubmitSends();
+        Sends.Submit();
         foreach (Delivery delivery in _deliveries)
         {
             delivery.Group.IsDelivering = false;
@@ -330,63 +275,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         _deliveries.Clear();
     }
 
-    private void SendRange(ShardSocket socket, ReadOnlySpan<byte> range)
-    {
-        if (_uring is not null)
-        {
-            Queue(socket, range, isRange: true);
-            return;
-        }
-
-        int sent = socket.Send(range);
-        if (sent != range.Length)
-        {
-            socket.OnRangeSent(range, sent);
-        }
-    }
-
-    private void Queue(ShardSocket socket, ReadOnlySpan<byte> bytes, bool isRange)
-    {
-        Invariant.Require(!socket.HasQueuedSend);
-        if (_queuedCount == Math.Min(_queued.Length, _uring!.Capacity))
-        {
-            SubmitSends();
-        }
-
-        byte* start = (byte*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref MemoryMarshal.GetReference(bytes)); // Pinned arrays only.
-        socket.HasQueuedSend = true;
-        _queued[_queuedCount] = new QueuedSend { Socket = socket, Bytes = start, Length = bytes.Length, IsRange = isRange };
-        _uring.QueueSend(socket.Fd, start, bytes.Length, _queuedCount);
-        _queuedCount++;
-    }
-
-    /// <summary>A range that wraps, in one piece: each socket may have one queued send only, and one is cheaper than two.</summary>
-    private Span<byte> Join(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
-    {
-        if (_isWrappedQueued)
-        {
-            SubmitSends(); // Another room's joined range is still queued.
-        }
-
-        int length = first.Length + second.Length;
-        if (_wrapped.Length < length)
-        {
-            _wrapped = GC.AllocateUninitializedArray<byte>(length, pinned: true);
-        }
-
-        first.CopyTo(_wrapped);
-        second.CopyTo(_wrapped.AsSpan(first.Length));
-        return _wrapped.AsSpan(0, length);
-    }
-
     private void Run()
     {
         try
         {
             BindToThread();
-            string problem = "";
-            _uring = _wantsUring ? IoUring.TryCreate(RingEntries, out problem) : null;
-            _started.SetResult(problem);
+            _started.SetResult(_wantsUring ? Sends.UseUring() : "");
             byte* events = stackalloc byte[EventsMax * Libc.EpollEventBytes];
             while (!_isStopping)
             {
@@ -432,12 +326,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         if (MsUntil(_gatherUntil) > 0)
         {
             return;
-        }
-
-        long nowMs = NowMs;
-        while (_congested.TryRelease(nowMs, out RoomMembers group))
-        {
-            FanOutAgain(group);
         }
 
         _turnSends = 0;
@@ -552,13 +440,4 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     }
 
     private readonly record struct Delivery(RoomMembers Group, long Seq, long Position);
-
-    private struct QueuedSend
-    {
-        public ShardSocket Socket;
-        public byte* Bytes;
-        public int Length;
-        public int Result;
-        public bool IsRange;
-    }
 }

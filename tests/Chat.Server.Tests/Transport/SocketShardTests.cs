@@ -178,12 +178,7 @@ public sealed class SocketShardTests
         const int Rounds = 24;
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMax: 4096);
         Room[] rooms = await setup.RoomsAsync(2);
-        var large = new List<ShardClient>();
-        for (int i = 0; i < Members; i++)
-        {
-            large.Add(await setup.JoinAsync([rooms[0]]));
-        }
-
+        ShardClient[] large = await setup.JoinManyAsync(Members, [rooms[0]]);
         using ShardClient small = await setup.JoinAsync([rooms[1]]);
         for (int round = 0; round < Rounds; round++)
         {
@@ -247,12 +242,7 @@ public sealed class SocketShardTests
         const int Messages = 100;
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
         Room[] rooms = await setup.RoomsAsync(2);
-        var members = new List<ShardClient>();
-        for (int i = 0; i < Members; i++)
-        {
-            members.Add(await setup.JoinAsync([rooms[0]], receiveBufferBytes: 2048));
-        }
-
+        ShardClient[] members = await setup.JoinManyAsync(Members, [rooms[0]], receiveBufferBytes: 2048);
         using ShardClient reader = await setup.JoinAsync(rooms);
         Assert.Equal(0, setup.Shards[0].Holds);
         for (int seq = 1; seq <= Messages; seq++)
@@ -285,12 +275,7 @@ public sealed class SocketShardTests
     {
         const int Members = 80;
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
-        var members = new List<ShardClient>();
-        for (int i = 0; i < Members; i++)
-        {
-            members.Add(await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048));
-        }
-
+        ShardClient[] members = await setup.JoinManyAsync(Members, [setup.Rooms.Room], receiveBufferBytes: 2048);
         using ShardClient sender = await setup.JoinAsync([setup.Rooms.Room]);
         byte[] say = ClientFrame(Opcode.Text, Encoding.UTF8.GetBytes($$"""{"type":"message","content":"{{new string('x', 1000)}}"}"""));
         for (int seq = 1; seq <= 40; seq++)
@@ -303,7 +288,34 @@ public sealed class SocketShardTests
         }
 
         Assert.InRange(setup.Shards[0].Holds, 1, 40);
-        members.ForEach(static member => member.Dispose());
+        Array.ForEach(members, static member => member.Dispose());
+    }
+
+    /// <summary>A server that stops does not keep to itself what its rooms were waiting with.</summary>
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_room_that_waits_is_served_before_its_members_are_closed(string engine)
+    {
+        const int Members = 80;
+        const int ClosedAfter = 30;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        ShardClient[] members = await setup.JoinManyAsync(Members, [setup.Rooms.Room], receiveBufferBytes: 2048);
+        using ShardClient sender = await setup.JoinAsync([setup.Rooms.Room]);
+        byte[] say = ClientFrame(Opcode.Text, Encoding.UTF8.GetBytes($$"""{"type":"message","content":"{{new string('x', 1000)}}"}"""));
+        for (int seq = 1; seq < ClosedAfter; seq++)
+        {
+            await sender.SendAsync(say);
+            Assert.Equal("message", (await sender.ReadFrameAsync()).Type);
+            Assert.Equal("ack", (await sender.ReadFrameAsync()).Type);
+        }
+
+        Assert.InRange(setup.Shards[0].Holds, 1, ClosedAfter);
+        await sender.SendAsync(say);
+        await setup.CommittedAsync(ClosedAfter); // Well before the 40 ms are over for which the room waits.
+        setup.Shards[0].PostCloseAll(CloseCode.GoingAway, "stop");
+        Assert.Equal(["message", "ack"], [(await sender.ReadFrameAsync()).Type, (await sender.ReadFrameAsync()).Type]);
+        Assert.Equal(CloseCode.GoingAway, (await sender.ReadFrameAsync()).CloseCode);
+        Array.ForEach(members, static member => member.Dispose());
     }
 
     /// <summary>
@@ -319,12 +331,7 @@ public sealed class SocketShardTests
         const int Share = 256;
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMin: 1 << 20);
         byte[] flood = [.. Enumerable.Repeat(ClientFrame(Opcode.Text, "{\"type\":\"message\",\"content\":\"x\"}"u8.ToArray()), Flood).SelectMany(static frame => frame)];
-        var flooders = new ShardClient[Flooders];
-        for (int i = 0; i < Flooders; i++)
-        {
-            flooders[i] = await setup.JoinAsync([setup.Rooms.Room]);
-        }
-
+        ShardClient[] flooders = await setup.JoinManyAsync(Flooders, [setup.Rooms.Room]);
         using ShardClient honest = await setup.JoinAsync([setup.Rooms.Room]);
         using (await TransportSetup.HoldAsync(setup.Shards[0]))
         {

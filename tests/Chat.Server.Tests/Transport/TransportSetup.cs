@@ -113,6 +113,18 @@ internal sealed class TransportSetup : IAsyncDisposable
         return client;
     }
 
+    /// <summary>So many clients in these rooms.</summary>
+    public async Task<ShardClient[]> JoinManyAsync(int count, Room[] rooms, int? receiveBufferBytes = null)
+    {
+        var clients = new ShardClient[count];
+        for (int i = 0; i < count; i++)
+        {
+            clients[i] = await JoinAsync(rooms, receiveBufferBytes);
+        }
+
+        return clients;
+    }
+
     /// <summary>Stops a shard's thread between two pieces of posted work, until the answer is disposed.</summary>
     public static async Task<IDisposable> HoldAsync(Shard shard)
     {
@@ -134,6 +146,17 @@ internal sealed class TransportSetup : IAsyncDisposable
             },
             shard);
         return done.Task.WaitAsync(Patience);
+    }
+
+    /// <summary>Waits until so many messages are durable and their publishers told.</summary>
+    public async Task CommittedAsync(int messages)
+    {
+        long deadline = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
+        while (Rooms.Log.Statistics is var statistics && (statistics.RowsCommitted < messages || statistics.QueuedRows > 0))
+        {
+            Assert.True(Environment.TickCount64 < deadline, $"{statistics.RowsCommitted} committed");
+            await RunOnAsync(Shards[0], static () => { });
+        }
     }
 
     /// <summary>Waits until every accepted connection has been closed, which must be once each.</summary>
