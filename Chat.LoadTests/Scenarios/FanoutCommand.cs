@@ -9,7 +9,10 @@ namespace Chat.LoadTests.Scenarios;
 /// </summary>
 internal static class FanoutCommand
 {
-    public static Command Make()
+    public static Command Make() => Make(static () => { });
+
+    /// <param name="whenConnected">Called when all members are welcomed, before the first message.</param>
+    public static Command Make(Action whenConnected)
     {
         var command = new Command("fanout", "Messages at a given rate to rooms of many members (open loop).");
         var options = new LoadOptions(command);
@@ -26,6 +29,7 @@ internal static class FanoutCommand
             {
                 await run.EnterAsync(parsed.GetValue(rooms) * parsed.GetValue(members), parsed.GetValue(rooms), parsed.GetValue(publishers), stop);
                 await run.OpenAsync(OpenPaces.Brisk, mustAll: true, stop);
+                whenConnected();
                 MessageShape message = shape.Read(parsed) with { Seconds = plan.Seconds };
                 await run.PublishAsync(plan.AfterWarmUp(message.WarmUpS), window: 0, message, meanwhile: null, stop);
             }, cancellation);

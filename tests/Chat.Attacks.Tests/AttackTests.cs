@@ -39,10 +39,7 @@ public sealed class AttackTests
         Task attacks = Task.CompletedTask;
 
         Experience experience = await HonestClients.TalkAsync(server.Url, processId, Seconds, warmUpS: 1, begun: () =>
-        {
-            attacks = Task.WhenAll(Attack.All.Zip(tallies, (attack, tally) => attack.InflictAsync(target, tally, stop.Token)));
-            return Task.CompletedTask;
-        });
+            attacks = Task.WhenAll(Attack.All.Zip(tallies, (attack, tally) => attack.InflictAsync(target, tally, stop.Token))));
         Tally[] visitors = [.. tallies.Where(static tally => tally.Name != "publisher")]; // That one stays.
         await Task.WhenAll(visitors.Select(static tally => tally.FirstVisit))
             .WaitAsync(FirstVisitMax, TestContext.Current.CancellationToken)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.RegularExpressions;
 using Chat.LoadTests;
 using Chat.LoadTests.Reports;
 using Chat.LoadTests.Scenarios;
@@ -10,10 +9,8 @@ namespace Chat.Attacks;
 /// Those for whom the server is there: members of some rooms who talk at a steady rate, and time every delivery and every
 /// acknowledgement. It is the scenario <c>fanout</c> of the load tool, which also counts what is lost, doubled or out of order.
 /// </summary>
-internal static partial class HonestClients
+internal static class HonestClients
 {
-    public const int Members = Rooms * MembersPerRoom;
-
     private const int Rooms = 4;
     private const int MembersPerRoom = 10;
     private const int MessagesPerS = 100;
@@ -26,20 +23,17 @@ internal static partial class HonestClients
     /// <param name="seconds">Measured time.</param>
     /// <param name="begun">Called when all of them are connected: the attack may begin.</param>
     /// <param name="warmUpS">Before the measured time.</param>
-    public static async Task<Experience> TalkAsync(Uri url, int processId, int seconds, Func<Task> begun, int warmUpS = WarmUpS)
+    public static async Task<Experience> TalkAsync(Uri url, int processId, int seconds, Action begun, int warmUpS = WarmUpS)
     {
         string folder = Directory.CreateTempSubdirectory("chat-attacks-").FullName;
         try
         {
-            Task<int> run = LoadTestCommand.RunAsync(
+            int exitCode = await LoadTestCommand.RunAsync(
                 [
                     "fanout", "--url", url.ToString(), "--server-pid", Text(processId), "--rooms", Text(Rooms), "--members", Text(MembersPerRoom),
                     "--publishers", "2", "--rate", Text(MessagesPerS), "--nonces", "--seconds", Text(seconds), "--warm-up", Text(warmUpS), "--report", folder,
                 ],
-                [FanoutCommand.Make()]);
-            await ConnectedAsync(url, run);
-            await begun();
-            int exitCode = await run;
+                [FanoutCommand.Make(begun)]);
             RunReport report = ReportFiles.Read(Path.Combine(folder, "report.json"));
             return new Experience(
                 report.Steps.Single(static step => step.Name == "deliver").Latency,
@@ -53,26 +47,7 @@ internal static partial class HonestClients
         }
     }
 
-    /// <summary>Asks until all are there; the server's own count is the only one that is open to us.</summary>
-    private static async Task ConnectedAsync(Uri url, Task<int> run)
-    {
-        using var http = new HttpClient { BaseAddress = url };
-        while (!run.IsCompleted)
-        {
-            Match sockets = WebSockets().Match(await http.GetStringAsync("/metrics"));
-            if (sockets.Success && int.Parse(sockets.Groups[1].Value, CultureInfo.InvariantCulture) >= Members)
-            {
-                return;
-            }
-
-            await Task.Delay(20);
-        }
-    }
-
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    [GeneratedRegex(@"^chat_websockets (\d+)$", RegexOptions.Multiline)]
-    private static partial Regex WebSockets();
 }
 
 /// <summary>How it was for the honest clients.</summary>

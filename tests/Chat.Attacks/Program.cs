@@ -68,11 +68,7 @@ return lives && errors.Length == 0 ? 0 : 1;
 async Task<Experience> MeasureAsync(string title, string attacks)
 {
     Process? attackers = null;
-    Experience experience = await HonestClients.TalkAsync(server.Url, processId, seconds, () =>
-    {
-        attackers = attacks.Length == 0 ? null : Start(attacks);
-        return Task.CompletedTask;
-    });
+    Experience experience = await HonestClients.TalkAsync(server.Url, processId, seconds, () => attackers = attacks.Length == 0 ? null : Start(attacks));
     string[] tallies = attackers is null ? [] : await EndAsync(attackers);
     rows.Add(string.Create(
         CultureInfo.InvariantCulture,
