@@ -2,26 +2,30 @@
 # Loads a server of this working copy and prints its figures, so that a change can be held against what was before it: run
 # it on both, by turns, on a quiet machine. Compare only runs of one hour; noise between single runs is about 25 %.
 #
-# usage: scripts/compare.sh WSLOAD [--runs N] [--only NAME,...] [--out FILE]
+# usage: scripts/compare.sh WSLOAD [--runs N] [--only NAME,...] [--out FILE] [--congestion NAME]
 #   WSLOAD   a WebSocket load generator with wsload's command line (not part of this repository)
 #   --runs   runs of each scenario, of which the median is printed (3)
-#   --only   some of: fixed saturate rooms-saturate rooms-fixed connect idle
+#   --only   some of: fixed saturate small-buffers rooms-saturate rooms-fixed connect idle
 #   --out    append each run's figures to FILE, one JSON object a line
+#   --congestion
+#            TCP's congestion control (reno), in a network namespace of its own, for the machine's default changes some figures by a factor
+#            of three; 'default' stays in the machine's network
 # Settings go by the environment: ENGINE=send scripts/compare.sh WSLOAD
 # The server runs with its defaults but for RATE_LIMITS=off: the generator's messages are those of one user, far above what one may send.
 #
-# Needs Linux with two cores or more (the server gets core 0, the generator core 1), the .NET SDK, python3 and 17,000 file
-# descriptors. A run of all scenarios takes about a minute.
+# Needs Linux with two cores or more (the server gets core 0, the generator core 1), the .NET SDK, python3, 17,000 file
+# descriptors, and for the namespace unshare and ip, as root or where users may make namespaces. A run of all scenarios takes about a minute.
 # exit: 0 when every run was clean, 1 when one lost or doubled messages or failed, 2 when something needed is missing
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
-names=(fixed saturate rooms-saturate rooms-fixed connect idle)
+names=(fixed saturate small-buffers rooms-saturate rooms-fixed connect idle)
 declare -A scenarios=(
     [fixed]='--conns 1000 --rooms 1 --publishers 10 --rate 100 --warmup 1 --duration 4'
     [saturate]='--conns 1000 --rooms 1 --publishers 10 --mode saturate --window 8 --warmup 1 --duration 4'
+    [small-buffers]='--conns 1000 --rooms 1 --publishers 10 --mode saturate --window 8 --rcvbuf 8192 --warmup 1 --duration 4'
     [rooms-saturate]='--conns 2000 --rooms 200 --publishers 1 --mode saturate --window 4 --warmup 1 --duration 4'
     [rooms-fixed]='--conns 2000 --rooms 200 --publishers 1 --rate 5000 --warmup 1 --duration 4'
     [connect]='--conns 10000 --rooms 200 --mode connect --src-ips 4 --concurrency 256 --settle 0.5'
@@ -87,6 +91,17 @@ stop_server() {
     server=
 }
 
+# Begins this script again where the loopback device and TCP's settings are its own; only from here on, because a build may need the network.
+enter_namespace() {
+    local -a unshare=(unshare --net)
+    ((EUID == 0)) || unshare+=(--map-root-user)
+    "${unshare[@]}" true || stop 'No network namespace can be made here; --congestion default does without.'
+    rm -rf "$work"
+    # shellcheck disable=SC2016  # the inner shell expands them
+    exec env COMPARE_INSIDE=1 "${unshare[@]}" bash -ec 'ip link set lo up; sysctl -qw net.ipv4.tcp_congestion_control="$1"; exec "${@:2}"' \
+        compare "$congestion" "$root/scripts/compare.sh" "${command_line[@]}"
+}
+
 # load NAME: one run; its JSON object goes to stdout.
 load() {
     local -a scenario
@@ -145,10 +160,12 @@ case ${1:-} in
         exit 2
         ;;
 esac
+command_line=("$@")
 generator=$1
 shift
 runs=3
 out=
+congestion=reno
 only=("${names[@]}")
 while (($# > 0)); do
     (($# > 1)) || stop "$1 needs a value."
@@ -156,6 +173,7 @@ while (($# > 0)); do
         --runs) runs=$2 ;;
         --only) IFS=, read -ra only <<<"$2" ;;
         --out) out=$(realpath "$2") ;;
+        --congestion) congestion=$2 ;;
         *) stop "Unknown option $1; --help lists them." ;;
     esac
     shift 2
@@ -168,7 +186,9 @@ done
     stop "No load generator at $generator: it is not part of this repository. Give the path of a wsload binary."
 "$generator" --help 2>&1 | grep -q -- --server-pid || stop "$generator does not take wsload's options (--server-pid)."
 generator=$(realpath "$generator")
-for tool in dotnet python3 taskset timeout; do
+tools=(dotnet python3 taskset timeout)
+[[ $congestion == default ]] || tools+=(unshare ip sysctl)
+for tool in "${tools[@]}"; do
     command -v "$tool" >/dev/null || stop "$tool is missing."
 done
 (($(nproc) >= 2)) || stop 'Two cores are needed: one for the server, one for the generator.'
@@ -179,7 +199,10 @@ trap 'exit 130' INT TERM
 work=$(mktemp -d)
 results=$work/results.jsonl
 touch "$results"
-dotnet build "$root/Chat.Server" -c Release >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; stop 'The build failed.'; }
+if [[ -z ${COMPARE_INSIDE:-} ]]; then
+    dotnet build "$root/Chat.Server" -c Release >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; stop 'The build failed.'; }
+    [[ $congestion == default ]] || enter_namespace
+fi
 dll=${ArtifactsPath:-$root/artifacts}/bin/Chat.Server/release/Chat.Server.dll
 
 prepare
