@@ -8,8 +8,16 @@ public class MaskingBenchmarks
 {
     private const uint Key = 0x37FA213D;
 
-    private byte[] _source = [];
-    private byte[] _destination = [];
+    /// <summary>
+    /// Between a byte and where it goes to, beside whole pages: half a page. At none of it each load would wait for a store that only looks as if it were
+    /// to the same place.
+    /// </summary>
+    private const int PagePartBytes = 2048;
+
+    private const int PageBytes = 4096;
+
+    private ArraySegment<byte> _source = [];
+    private ArraySegment<byte> _destination = [];
 
     [Params(16, 128, 1024, 4096, 65_536)]
     public int Bytes { get; set; }
@@ -17,8 +25,10 @@ public class MaskingBenchmarks
     [GlobalSetup]
     public void SetUp()
     {
-        _source = new byte[Bytes];
-        _destination = new byte[Bytes];
+        int destinationStart = ((Bytes + PageBytes - 1) / PageBytes * PageBytes) + PagePartBytes;
+        ArraySegment<byte> memory = AlignedMemory.Allocate(destinationStart + Bytes);
+        _source = memory[..Bytes];
+        _destination = memory[destinationStart..];
         new Random(1).NextBytes(_source);
     }
 

@@ -10,7 +10,7 @@ public class Utf8Benchmarks
 {
     private const int Bytes = 128;
 
-    private byte[] _text = [];
+    private ArraySegment<byte> _text = [];
 
     [Params("ascii", "mixed")]
     public string Text { get; set; } = "";
@@ -27,7 +27,8 @@ public class Utf8Benchmarks
             length--;
         }
 
-        _text = bytes[..length];
+        _text = AlignedMemory.Allocate(length);
+        bytes.AsSpan(0, length).CopyTo(_text);
     }
 
     [Benchmark(Baseline = true)]
