@@ -96,9 +96,9 @@ enter_namespace() {
     local -a unshare=(unshare --net)
     ((EUID == 0)) || unshare+=(--map-root-user)
     "${unshare[@]}" true || stop 'No network namespace can be made here; --congestion default does without.'
-    rm -rf "$work"
     # shellcheck disable=SC2016  # the inner shell expands them
-    exec env COMPARE_INSIDE=1 "${unshare[@]}" bash -ec 'ip link set lo up; sysctl -qw net.ipv4.tcp_congestion_control="$1"; exec "${@:2}"' \
+    exec env COMPARE_INSIDE=1 "${unshare[@]}" bash -c \
+        'ip link set lo up && sysctl -qw net.ipv4.tcp_congestion_control="$1" || exit 2; exec "${@:2}"' \
         compare "$congestion" "$root/scripts/compare.sh" "${command_line[@]}"
 }
 
@@ -194,15 +194,16 @@ done
 (($(nproc) >= 2)) || stop 'Two cores are needed: one for the server, one for the generator.'
 ulimit -n 17000 2>/dev/null || (($(ulimit -n) >= 17000)) || stop "17,000 file descriptors are needed, $(ulimit -n) are allowed (ulimit -n)."
 
+if [[ -z ${COMPARE_INSIDE:-} ]]; then
+    build_log=$(dotnet build "$root/Chat.Server" -c Release 2>&1) || stop "$build_log"$'\nThe build failed.'
+    [[ $congestion == default ]] || enter_namespace
+fi
+
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 work=$(mktemp -d)
 results=$work/results.jsonl
 touch "$results"
-if [[ -z ${COMPARE_INSIDE:-} ]]; then
-    dotnet build "$root/Chat.Server" -c Release >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; stop 'The build failed.'; }
-    [[ $congestion == default ]] || enter_namespace
-fi
 dll=${ArtifactsPath:-$root/artifacts}/bin/Chat.Server/release/Chat.Server.dll
 
 prepare

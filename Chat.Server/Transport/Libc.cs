@@ -160,6 +160,13 @@ internal static unsafe partial class Libc
         }
     }
 
+    /// <summary>Bytes written and not yet sent. 0 when the kernel does not say.</summary>
+    public static int Unsent(int fd)
+    {
+        int bytes = 0;
+        return ioctl(fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
+    }
+
     /// <summary>The exception for a call that must not fail.</summary>
     public static IOException Failure(string call) => new($"{call}: {Marshal.GetPInvokeErrorMessage(LastError)}");
 }

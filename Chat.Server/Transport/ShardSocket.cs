@@ -13,7 +13,7 @@ namespace Chat.Server.Transport;
 /// handler's thread, as long as no session is attached; the descriptor stays open until that handler has let go of it.
 /// </para>
 /// </summary>
-internal sealed unsafe class ShardSocket : Outlet
+internal sealed class ShardSocket : Outlet
 {
     /// <summary>
     /// Bytes of one socket read in one turn: a flooding client gets no more of it, the rest waits for the next turn.
@@ -22,8 +22,7 @@ internal sealed unsafe class ShardSocket : Outlet
 
     private readonly SocketShard _shard;
     private WebSocketSession? _session;
-    private byte[]? _input;
-    private int _inputLength;
+    private SocketInput _input;
     private SocketOutput _output;
     private long _blockedSinceMs;
     private bool _isArmed;
@@ -76,14 +75,7 @@ internal sealed unsafe class ShardSocket : Outlet
     public bool CanSendDirectly => _output.IsEmpty && !HasQueuedSend && Fd >= 0 && !_isCompleting;
 
     /// <summary>What the kernel holds and has not sent: the peer's window, or the path, has no room for it. 0 when it is closed.</summary>
-    public int UnsentBytes
-    {
-        get
-        {
-            int bytes = 0;
-            return Fd >= 0 && Libc.ioctl(Fd, Libc.SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
-        }
-    }
+    public int UnsentBytes => Fd < 0 ? 0 : Libc.Unsent(Fd);
 
     /// <summary>Registers for events; they come from then on, once for every change (edge-triggered). Shard thread.</summary>
     public void Arm()
@@ -184,8 +176,7 @@ internal sealed unsafe class ShardSocket : Outlet
         Invariant.Require(_session is null);
         _session = session;
         IsHeld = false;
-        _input = input;
-        _inputLength = inputLength;
+        _input = new SocketInput(input, inputLength);
         if (_isClosing || Fd < 0)
         {
             Close();
@@ -194,7 +185,7 @@ internal sealed unsafe class ShardSocket : Outlet
 
         // Read in the next turn, before its fan-out, like any other input: read here, inside posted work, the answers to it
         // would be posted behind a fan-out that it asks for itself.
-        _isInputUnread = inputLength > 0;
+        _isInputUnread = !_input.IsEmpty;
         _isReadable = true;
         _shard.Read(this);
     }
@@ -351,12 +342,7 @@ internal sealed unsafe class ShardSocket : Outlet
         _shard.Close(this);
         Fd = -1;
         ReleaseOutput();
-        if (_input is not null)
-        {
-            ArrayPool<byte>.Shared.Return(_input);
-            _input = null;
-        }
-
+        _input.Release();
         _session?.Stop();
         Connection.OnClosed();
     }
@@ -366,12 +352,10 @@ internal sealed unsafe class ShardSocket : Outlet
         if (_isInputUnread)
         {
             _isInputUnread = false;
-            int length = _inputLength;
-            byte[] received = _input!;
-            _input = null;
-            _inputLength = 0;
-            Consume(new ReadOnlySequence<byte>(received, 0, length));
-            ArrayPool<byte>.Shared.Return(received);
+            SocketInput received = _input;
+            _input = default; // What is left of it is kept here.
+            Consume(received.Bytes);
+            received.Release();
             _shard.ReadOn(this); // That was its share of this turn.
             return;
         }
@@ -380,15 +364,7 @@ internal sealed unsafe class ShardSocket : Outlet
         int total = 0;
         while (Fd >= 0)
         {
-            int kept = _inputLength;
-            if (kept > 0)
-            {
-                _input.AsSpan(0, kept).CopyTo(scratch);
-                ArrayPool<byte>.Shared.Return(_input!);
-                _input = null;
-                _inputLength = 0;
-            }
-
+            int kept = _input.MoveTo(scratch);
             Span<byte> free = scratch.AsSpan(kept, Math.Min(scratch.Length - kept, ReadBytesPerTurnMax));
             int count = Libc.Receive(Fd, free);
             if (count <= 0)
@@ -396,7 +372,7 @@ internal sealed unsafe class ShardSocket : Outlet
                 if (count == -Libc.EAGAIN)
                 {
                     _isReadable = false;
-                    Keep(scratch.AsSpan(0, kept));
+                    _input.Keep(scratch.AsSpan(0, kept));
                 }
                 else
                 {
@@ -443,7 +419,7 @@ internal sealed unsafe class ShardSocket : Outlet
         }
         else
         {
-            Keep(received.Slice(consumed).FirstSpan);
+            _input.Keep(received.Slice(consumed).FirstSpan);
             if (_session.HasUnread)
             {
                 _isInputUnread = true; // Read on in the next turn, like a socket that has more than its share.
@@ -454,16 +430,6 @@ internal sealed unsafe class ShardSocket : Outlet
         if (_isClosing)
         {
             Close();
-        }
-    }
-
-    private void Keep(ReadOnlySpan<byte> rest)
-    {
-        if (!rest.IsEmpty)
-        {
-            _input = ArrayPool<byte>.Shared.Rent(rest.Length);
-            rest.CopyTo(_input);
-            _inputLength = rest.Length;
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed record Attack(string Name, int Attackers, Func<Attacker, Task> V
             {
                 await VisitAsync(attacker);
                 attacker.Tally.Visited();
-                await Task.Delay(PauseMs, attacker.Stop);
+                await attacker.PauseAsync(PauseMs);
             }
             catch (OperationCanceledException) when (attacker.Stop.IsCancellationRequested)
             {

@@ -17,6 +17,9 @@ internal sealed class Attacker(AttackTarget target, Tally tally, int number, Can
     /// </summary>
     private const int GraceMs = 5000;
 
+    /// <summary>Before another try to connect.</summary>
+    private const int RetryMs = 10;
+
     public AttackTarget Target => target;
 
     public Tally Tally => tally;
@@ -29,6 +32,10 @@ internal sealed class Attacker(AttackTarget target, Tally tally, int number, Can
 
     /// <summary>How long the server may keep somebody who is slower than it allows.</summary>
     public int PatienceMs => target.TimeoutMs + GraceMs;
+
+    /// <summary>Lets time pass, which is a part of the attack: its pace, or how long it keeps something up. Not for what can be waited for.</summary>
+    /// <exception cref="OperationCanceledException">The attack is over.</exception>
+    public Task PauseAsync(int ms) => Task.Delay(ms, stop);
 
     public Task<RawSocket> ConnectAsync(int receiveBufferBytes = 0) => ConnectAsync(Random.Next(Addresses), receiveBufferBytes);
 
@@ -57,7 +64,7 @@ internal sealed class Attacker(AttackTarget target, Tally tally, int number, Can
             {
                 socket.Dispose(); // Its backlog is full, or our own ports are used up.
                 tally.WasRefused();
-                await Task.Delay(10, stop);
+                await PauseAsync(RetryMs);
             }
             catch
             {

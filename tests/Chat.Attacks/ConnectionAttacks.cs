@@ -67,7 +67,7 @@ internal static class ConnectionAttacks
         await socket.TrySendAsync(whole.AsMemory(0, attacker.Random.Next(whole.Length + 1)));
         if (attacker.Random.Next(2) == 0)
         {
-            await Task.Delay(attacker.Random.Next(20), attacker.Stop);
+            await attacker.PauseAsync(attacker.Random.Next(20));
         }
 
         socket.Reset();

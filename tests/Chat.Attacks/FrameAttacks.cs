@@ -93,13 +93,13 @@ internal static class FrameAttacks
         }
     }
 
-    /// <summary>A member that takes nothing, until it is cut off.</summary>
+    /// <summary>A member that takes nothing, for longer than the server lets it.</summary>
     private static async Task NeverReadAsync(Attacker attacker)
     {
         using RawSocket? socket = await attacker.EnterAsync(attacker.Target.Room, receiveBufferBytes: 4096);
         if (socket is not null)
         {
-            await Task.Delay(attacker.PatienceMs, attacker.Stop);
+            await attacker.PauseAsync(attacker.PatienceMs);
         }
     }
 
@@ -112,7 +112,7 @@ internal static class FrameAttacks
             Task<int> close = socket.ReadCloseAsync();
             while (!close.IsCompleted && await socket.TrySendAsync(LongMessage))
             {
-                await Task.Delay(PublisherPauseMs, attacker.Stop);
+                await attacker.PauseAsync(PublisherPauseMs);
             }
         }
     }

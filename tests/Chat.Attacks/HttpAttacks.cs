@@ -65,6 +65,6 @@ internal static class HttpAttacks
         using RawSocket socket = await attacker.ConnectAsync(receiveBufferBytes: 4096);
         byte[] request = Requests.Bytes("GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n");
         await socket.TrySendAsync(Requests.Repeat(request, Pipelined));
-        await Task.Delay(attacker.Target.TimeoutMs, attacker.Stop);
+        await attacker.PauseAsync(attacker.Target.TimeoutMs);
     }
 }

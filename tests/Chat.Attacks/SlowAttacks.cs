@@ -23,7 +23,7 @@ internal static class SlowAttacks
         using RawSocket socket = await attacker.ConnectAsync();
         byte[] bytes = Requests.Bytes(drop);
         await socket.TrySendAsync(Requests.Bytes(start));
-        for (long startedAt = Environment.TickCount64; !socket.HasAnswer; await Task.Delay(DropEveryMs, attacker.Stop))
+        for (long startedAt = Environment.TickCount64; !socket.HasAnswer; await attacker.PauseAsync(DropEveryMs))
         {
             await socket.TrySendAsync(bytes);
             if (Environment.TickCount64 - startedAt > attacker.PatienceMs)
