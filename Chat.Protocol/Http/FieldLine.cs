@@ -53,7 +53,7 @@ internal static class FieldLine
         if (value.StartsWith("["u8))
         {
             int addressLength = value[1..].IndexOfAnyExcept(CharacterSets.IPv6);
-            if (addressLength <= 0 || value[1 + addressLength] != ']')
+            if (addressLength <= 0 || value[1 + addressLength] != ']' || !HostAddress.IsIPv6(value.Slice(1, addressLength)))
             {
                 return false;
             }
@@ -64,10 +64,29 @@ internal static class FieldLine
         {
             int end = value.IndexOfAnyExcept(CharacterSets.RegName);
             hostLength = end < 0 ? value.Length : end;
+            if (!AreEscapesWhole(value[..hostLength]))
+            {
+                return false;
+            }
         }
 
         ReadOnlySpan<byte> port = value[hostLength..];
         return port.IsEmpty || (port[0] == ':' && (port.Length == 1 || (DecimalDigits.TryParse(port[1..], out long number) && number <= ushort.MaxValue)));
+    }
+
+    /// <summary>pct-encoded = "%" HEXDIG HEXDIG (RFC 3986 section 2.1), wherever there is a percent sign.</summary>
+    private static bool AreEscapesWhole(ReadOnlySpan<byte> text)
+    {
+        for (int percent = text.IndexOf((byte)'%'); percent >= 0; percent = text.IndexOf((byte)'%'))
+        {
+            text = text[(percent + 1)..];
+            if (text.Length < 2 || HexDigits.ToValue(text[0]) < 0 || HexDigits.ToValue(text[1]) < 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private static ProtocolError WhyNoName(ReadOnlySpan<byte> text, int stop)

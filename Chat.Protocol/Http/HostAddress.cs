@@ -31,6 +31,10 @@ internal static class HostAddress
         return true;
     }
 
+    /// <summary>IPv6address of RFC 3986 section 3.2.2, without a zone. Allocates nothing.</summary>
+    /// <param name="text">Of <see cref="CharacterSets.IPv6"/> alone.</param>
+    public static bool IsIPv6(ReadOnlySpan<byte> text) => text.Contains((byte)':') && IPAddress.IsValidUtf8(text);
+
     /// <summary>A node of RFC 7239 section 6, or of X-Forwarded-For: an address, with or without brackets and a port.</summary>
     public static bool TryParseNode(ReadOnlySpan<byte> node, out IPAddress address)
     {

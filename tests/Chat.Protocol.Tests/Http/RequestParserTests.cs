@@ -97,6 +97,9 @@ public class RequestParserTests
     [InlineData("a:65535")]
     [InlineData("[::1]")]
     [InlineData("[fe80::1:2.3.4.5]:80")]
+    [InlineData("[1:2:3:4:5:6:7:8]")]
+    [InlineData("[2001:DB8::]:")]
+    [InlineData("%6c%6F")]
     [InlineData("a_b~c%41!$&'()*+;=")]
     public void Host_is_a_name_or_an_address_with_or_without_a_port(string host) =>
         Assert.Equal(ParseStatus.Complete, Parsed.EveryWay($"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").Status);
