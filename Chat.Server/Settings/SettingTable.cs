@@ -117,7 +117,7 @@ internal static class SettingTable
         "Content of a request; holds the longest message even when every character is escaped.");
     public static readonly Setting<int> HttpHeadTimeoutMs = Integer("HTTP_HEAD_TIMEOUT_MS", 5_000, 100, HourMs, "ms",
         "Time for a whole head from its first byte; ends clients that send a byte now and then.");
-    public static readonly Setting<int> HttpBodyTimeoutMs = Integer("HTTP_BODY_TIMEOUT_MS", 10_000, 100, HourMs, "ms",
+    public static readonly Setting<int> HttpBodyTimeoutMs = Integer("HTTP_BODY_TIMEOUT_MS", 5_000, 100, HourMs, "ms",
         "Time for the whole content after the head; 64 KiB at 7 KB/s.");
     public static readonly Setting<int> HttpKeepAliveTimeoutMs = Integer("HTTP_KEEPALIVE_TIMEOUT_MS", 60_000, 100, HourMs, "ms",
         "Idle time between two requests; common proxies reuse a connection within a minute.");

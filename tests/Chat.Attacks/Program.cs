@@ -9,7 +9,7 @@ using Chat.LoadTests.Hosting;
 //
 //   Chat.Attacks [--each] [--seconds N] [--only NAME,NAME...] [--set NAME=VALUE]...
 //   Chat.Attacks inflict URL NAME,NAME... TIMEOUT_MS            the attackers, until their input ends
-const int TimeoutMs = 10_000; // The server's longest deadline, HTTP_BODY_TIMEOUT_MS.
+const int TimeoutMs = 5_000; // The server's deadlines, HTTP_HEAD_TIMEOUT_MS and HTTP_BODY_TIMEOUT_MS.
 
 if (args is ["inflict", var url, var names, var timeoutMs])
 {
