@@ -77,6 +77,15 @@ public sealed class RequestHead : IDisposable
         return index >= 0;
     }
 
+    /// <summary>The field line with this name when there is one, and only one.</summary>
+    public bool TryGetOnlyField(ReadOnlySpan<byte> lowercaseName, out ReadOnlySpan<byte> value)
+    {
+        int index = FindField(lowercaseName, 0);
+        bool isOnly = index >= 0 && FindField(lowercaseName, index + 1) < 0;
+        value = isOnly ? FieldValue(index) : default;
+        return isOnly;
+    }
+
     /// <summary>How many field lines have this name: a field that decides something must not be sent twice.</summary>
     public int CountFields(ReadOnlySpan<byte> lowercaseName)
     {

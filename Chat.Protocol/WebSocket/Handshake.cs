@@ -63,13 +63,12 @@ public static class Handshake
 
     /// <summary>
     /// Whether the request asks for WebSocket at all, rightly or not: also one whose Upgrade is missing or misspelt, since its
-    /// sender may have begun to send frames, which must not be read as a request. Never in HTTP/1.0, where Upgrade must be
-    /// ignored (RFC 9110 section 7.8); there the connection closes anyway.
+    /// sender may have begun to send frames, which must not be read as a request. In HTTP/1.0 as well, where Upgrade must be
+    /// ignored (RFC 9110 section 7.8), for that reason.
     /// </summary>
-    public static bool IsUpgrade(RequestHead head) => head.VersionMinor == 1
-        && (head.HasListToken("upgrade"u8, "websocket"u8)
-            || head.TryGetField("sec-websocket-key"u8, out _)
-            || head.TryGetField("sec-websocket-version"u8, out _));
+    public static bool IsUpgrade(RequestHead head) => head.HasListToken("upgrade"u8, "websocket"u8)
+        || head.TryGetField("sec-websocket-key"u8, out _)
+        || head.TryGetField("sec-websocket-version"u8, out _);
 
     /// <summary>Checks a complete head against RFC 6455 section 4.2.1. Host was required by the request parser.</summary>
     /// <param name="head">Must stay as it is while <paramref name="handshake"/> is used.</param>

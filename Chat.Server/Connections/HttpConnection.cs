@@ -11,7 +11,8 @@ namespace Chat.Server.Connections;
 
 /// <summary>
 /// One connection while it speaks HTTP/1.1: reads requests, has them answered in their order, and ends with a close or with
-/// an accepted WebSocket handshake. All requests that are in the buffer are answered before one flush.
+/// an accepted WebSocket handshake. All requests that are in the buffer are answered
+/// before one flush, unless one has to be waited for.
 /// <para>
 /// The deadline is one number that a sweep looks at: a total for a head and for a body, however the bytes trickle in.
 /// </para>
@@ -160,14 +161,15 @@ internal sealed class HttpConnection : IDisposable
                 }
 
                 SetDeadline(0); // Our own time is not the client's.
-                if (Handshake.IsUpgrade(_head))
+                bool isUpgrade = Handshake.IsUpgrade(_head);
+                if (isUpgrade && _head.VersionMinor == 1 && Upgrades.IsWebSocketPath(_head.Path, _services.ConformanceLimits is not null))
                 {
                     Advance(isReading, buffer.Start);
                     return await UpgradeAsync();
                 }
 
-                bool keepAlive = _head.KeepAlive && !_services.IsStopping;
-                await AnswerAsync(keepAlive);
+                // What follows an upgrade that does not come about could be frames, and must not be read as a request.
+                bool keepAlive = await AnswerAsync(_head.KeepAlive && !isUpgrade && !_services.IsStopping);
                 _head.Reset();
                 _body.ResetWrittenCount();
                 _counted = null;
@@ -264,12 +266,16 @@ internal sealed class HttpConnection : IDisposable
         bool mayContinue = _head.ExpectContinue;
         while (true)
         {
-            if (!mayContinue || !_input.TryRead(out ReadResult read))
+            if (!_input.TryRead(out ReadResult read))
             {
                 if (mayContinue)
                 {
                     ResponseWriter.WriteContinue(_output); // Only for a client that really waits.
-                    await FlushAsync();
+                }
+
+                if (_output.UnflushedBytes > 0)
+                {
+                    await FlushAsync(); // The client may hold back content until it has the answers to earlier requests.
                 }
 
                 read = await _input.ReadAsync();
@@ -303,11 +309,22 @@ internal sealed class HttpConnection : IDisposable
         }
     }
 
-    private async ValueTask AnswerAsync(bool keepAlive)
+    /// <summary>Whether the connection goes on: not after telling a client to upgrade, who may have taken that for granted.</summary>
+    private async ValueTask<bool> AnswerAsync(bool mayKeepAlive)
     {
         _call.Begin(_head, _body.WrittenMemory, _counted?.Count ?? _body.WrittenCount, Peer, _context.ConnectionClosed);
-        Response response = await _services.Application.Router.AnswerAsync(_call);
+        ValueTask<Response> answer = _services.Application.Router.AnswerAsync(_call);
+        if (!answer.IsCompleted && _output.UnflushedBytes > 0)
+        {
+            SetDeadline(_services.HeadTimeoutMs); // The peer's time again.
+            await FlushAsync();
+            SetDeadline(0);
+        }
+
+        Response response = await answer;
+        bool keepAlive = mayKeepAlive && response.Status != Problem.UpgradeRequired.Status;
         Write(response, keepAlive);
+        return keepAlive;
     }
 
     private void Write(Response response, bool keepAlive)

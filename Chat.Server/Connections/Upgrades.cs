@@ -31,7 +31,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
     private static ReadOnlySpan<byte> EchoPath => "/conformance/echo"u8;
 
     /// <summary>
-    /// Exactly one of the two is not null. The head stays untouched and may be read again afterwards. The token is looked
+    /// For a path that is WebSocket's. Exactly one of the two is not null. The head stays untouched and may be read again afterwards. The token is looked
     /// for in Authorization, then among the subprotocols, then in the query.
     /// </summary>
     public async ValueTask<(AcceptedHandshake? Accepted, Response? Refusal)> ReadAsync(RequestHead head, CancellationToken aborted)
@@ -65,7 +65,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
         }
     }
 
-    /// <summary>Whether the path belongs to WebSocket: such a request without an upgrade is told to upgrade.</summary>
+    /// <summary>Whether the path belongs to WebSocket: a request for it without an upgrade is told to upgrade; elsewhere an upgrade is ignored.</summary>
     public static bool IsWebSocketPath(ReadOnlySpan<byte> path, bool isConformance) =>
         (path.StartsWith(Prefix) && (path.Length == 3 || path[3] == '/')) || (isConformance && path.SequenceEqual(EchoPath));
 
@@ -77,11 +77,6 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
         identity = null;
         deflate = null;
         bool isEcho = isConformance && head.Path.SequenceEqual(EchoPath);
-        if (!IsWebSocketPath(head.Path, isConformance))
-        {
-            return Problem.NotFound;
-        }
-
         if (!Handshake.TryRead(head, out OpeningHandshake handshake, out ProtocolError error))
         {
             return error.Code == Handshake.VersionUnsupported.Code ? Problem.UpgradeRequired : Problem.Of(error);

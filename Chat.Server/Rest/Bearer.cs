@@ -7,7 +7,10 @@ internal static class Bearer
 {
     private static ReadOnlySpan<byte> Scheme => "bearer "u8;
 
-    /// <summary>The token, unchecked; it lives as long as the head. False when there is no such field, or with another scheme.</summary>
+    /// <summary>
+    /// The token, unchecked; it lives as long as the head. Empty, which is no token, when the field is repeated: which of them counts would be a
+    /// guess. False when there is no such field, or with another scheme.
+    /// </summary>
     public static bool TryRead(RequestHead head, out ReadOnlySpan<byte> token)
     {
         token = default;
@@ -18,7 +21,7 @@ internal static class Bearer
             return false;
         }
 
-        token = value[Scheme.Length..].Trim((byte)' ');
+        token = head.CountFields("authorization"u8) == 1 ? value[Scheme.Length..].Trim((byte)' ') : default;
         return true;
     }
 }

@@ -23,7 +23,7 @@ internal sealed class Cors(ImmutableArray<string> origins)
         }
 
         writer.WriteField("Vary"u8, "Origin"u8);
-        if (!head.TryGetField("origin"u8, out ReadOnlySpan<byte> origin) || !IsConfigured(origin))
+        if (!head.TryGetOnlyField("origin"u8, out ReadOnlySpan<byte> origin) || !IsConfigured(origin))
         {
             return;
         }
@@ -42,9 +42,14 @@ internal sealed class Cors(ImmutableArray<string> origins)
     /// <summary>A handshake without Origin comes from no browser; one from our own pages has our own host as its origin.</summary>
     public bool IsWebSocketOriginAllowed(RequestHead head)
     {
-        if (_origins.Length == 0 || _allowsAny || !head.TryGetField("origin"u8, out ReadOnlySpan<byte> origin))
+        if (_origins.Length == 0 || _allowsAny || !head.TryGetField("origin"u8, out _))
         {
             return true;
+        }
+
+        if (!head.TryGetOnlyField("origin"u8, out ReadOnlySpan<byte> origin))
+        {
+            return false; // RFC 6454 section 7.3: never two. Which of them it is would be a guess.
         }
 
         int authority = origin.IndexOf("://"u8);

@@ -16,6 +16,11 @@ public class RequestHeadTests
         Assert.False(head.TryGetField("x"u8, out value));
         Assert.True(value.IsEmpty);
         Assert.Equal(0, head.CountFields("x"u8));
+        Assert.True(head.TryGetOnlyField("x-ab"u8, out value));
+        Assert.Equal("3", Encoding.ASCII.GetString(value));
+        Assert.False(head.TryGetOnlyField("x-a"u8, out value));
+        Assert.True(value.IsEmpty);
+        Assert.False(head.TryGetOnlyField("x"u8, out _));
     }
 
     [Theory]

@@ -136,12 +136,12 @@ public class HandshakeTests
     [Theory]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false)]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n", false)]
-    [InlineData("GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", false)]
+    [InlineData("GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", true)]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", true)]
     [InlineData("POST / HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n\r\n", true)]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\nUpgade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n", true)]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Version: 8\r\n\r\n", true)]
-    [InlineData("GET / HTTP/1.0\r\nSec-WebSocket-Version: 13\r\n\r\n", false)]
+    [InlineData("GET / HTTP/1.0\r\nSec-WebSocket-Version: 13\r\n\r\n", true)]
     public void An_attempt_is_told_from_a_plain_request(string text, bool expected)
     {
         using RequestHead head = Parse(text);

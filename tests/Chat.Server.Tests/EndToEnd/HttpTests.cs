@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.Data.Sqlite;
 
 namespace Chat.Server.Tests.EndToEnd;
 
@@ -47,6 +48,39 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
             RawResponse response = await client.ReadResponseAsync(toHead: i % 4 == 3);
             Assert.Equal((i % 4) switch { 0 => 200, 1 => 401, 2 => 400, _ => 404 }, response.Status);
         }
+    }
+
+    [Theory]
+    [InlineData("Content-Length: 2\r\n\r\n", "[]")]
+    [InlineData("Content-Length: 2\r\n\r\n[", "]")]
+    [InlineData("Transfer-Encoding: chunked\r\n\r\n2\r\n[", "]\r\n0\r\n\r\n")]
+    public async Task An_answer_does_not_wait_for_the_content_of_the_next_request(string start, string rest)
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nPOST /auth/login HTTP/1.1\r\nHost: a\r\n" + start);
+
+        Assert.Equal(200, (await client.ReadResponseAsync()).Status);
+        await client.SendAsync(rest);
+        Assert.Equal(400, (await client.ReadResponseAsync()).Status);
+    }
+
+    [Fact]
+    public async Task An_answer_does_not_wait_for_the_answer_to_the_next_request()
+    {
+        User user = await _server.RegisterAsync();
+        const string Room = """{"name":"A room that waits"}""";
+        using RawClient client = await _server.ConnectRawAsync();
+        using var database = new SqliteConnection($"Data Source={Path.Combine(_server.Folder, "data", "chat.db")};Pooling=False");
+        await database.OpenAsync(TestContext.Current.CancellationToken);
+        await using (SqliteTransaction transaction = database.BeginTransaction(deferred: false)) // Nobody else writes while it is open.
+        {
+            await client.SendAsync(
+                "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+                + $"POST /rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user.Token}\r\nContent-Length: {Room.Length}\r\n\r\n{Room}");
+            Assert.Equal(200, (await client.ReadResponseAsync()).Status);
+        }
+
+        Assert.Equal(201, (await client.ReadResponseAsync()).Status);
     }
 
     [Fact]
@@ -214,6 +248,38 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
         await own.NextAsync("welcome");
     }
 
+    [Theory]
+    [InlineData("https://chat.example.com", "https://evil.example.com")]
+    [InlineData("https://evil.example.com", "https://chat.example.com")]
+    [InlineData("https://chat.example.com", "https://chat.example.com")]
+    public async Task Two_origins_are_none_that_is_allowed(string first, string second)
+    {
+        User user = await _server.RegisterAsync();
+        string origins = $"Origin: {first}\r\nOrigin: {second}\r\n";
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync($"GET /healthz HTTP/1.1\r\nHost: a\r\n{origins}\r\n" + RawClient.Handshake($"/ws/1?token={user.Token}", origins));
+
+        Assert.DoesNotContain("Access-Control-Allow-Origin", (await client.ReadResponseAsync()).Fields.Keys);
+        Assert.Equal(403, (await client.ReadResponseAsync()).Status);
+        await client.IsClosedAsync();
+    }
+
+    [Theory]
+    [InlineData("Bearer {0}", "Bearer bad")]
+    [InlineData("Bearer bad", "Bearer {0}")]
+    [InlineData("Bearer {0}", "Basic YTpi")]
+    public async Task Two_credentials_are_none(string first, string second)
+    {
+        User user = await _server.RegisterAsync();
+        string fields = string.Format(CultureInfo.InvariantCulture, $"Authorization: {first}\r\nAuthorization: {second}\r\n", user.Token);
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync($"GET /rooms HTTP/1.1\r\nHost: a\r\n{fields}\r\n" + RawClient.Handshake($"/ws/1?token={user.Token}", fields));
+
+        Assert.Equal(401, (await client.ReadResponseAsync()).Status);
+        Assert.Equal(401, (await client.ReadResponseAsync()).Status);
+        await client.IsClosedAsync();
+    }
+
     [Fact]
     public async Task A_client_that_waits_for_100_continue_gets_it()
     {
@@ -368,7 +434,7 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     [InlineData(400, "/ws/1", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2hvcnQ=\r\n")]
     [InlineData(400, "/ws/1", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")]
     [InlineData(426, "/ws/1", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")]
-    [InlineData(404, "/healthz", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")]
+    [InlineData(404, "/nothing", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")]
     public async Task A_bad_handshake_is_refused_with_a_status(int status, string path, string fields)
     {
         using RawClient client = await _server.ConnectRawAsync();
@@ -392,6 +458,10 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     [InlineData(404, "/ws/1?token=bad", "/nothing")]
     [InlineData(505, "HTTP/1.1", "HTTP/1.2")]
     [InlineData(426, "HTTP/1.1", "HTTP/1.0")]
+    [InlineData(426, "HTTP/1.1", "HTTP/1.0\r\nConnection: keep-alive")]
+    [InlineData(426, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13", "Upgrade: h2c")]
+    [InlineData(200, "/ws/1?token=bad", "/healthz")] // Upgrade is ignored where there is nothing to upgrade to (RFC 9110 section 7.8).
+    [InlineData(200, "/ws/1?token=bad HTTP/1.1", "/healthz HTTP/1.0\r\nConnection: keep-alive")]
     public async Task What_follows_a_refused_handshake_is_never_answered(int status, string part, string replacement)
     {
         using RawClient client = await _server.ConnectRawAsync();
