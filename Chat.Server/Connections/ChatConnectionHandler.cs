@@ -205,11 +205,8 @@ internal sealed partial class ChatConnectionHandler(
 
             if (read.IsCanceled && outlet.Drained.IsCompleted)
             {
-                if (!session.HasPeerClosed)
-                {
-                    await Linger.DiscardAsync(input, shard.Limits.CloseTimeoutMs, shard.Time); // RFC 6455 section 7.1.1.
-                }
-
+                // RFC 6455 section 7.1.1.
+                await Linger.DiscardAsync(input, session.HasPeerClosed ? Linger.TrailMs : shard.Limits.CloseTimeoutMs, shard.Time);
                 return;
             }
         }

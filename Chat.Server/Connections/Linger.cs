@@ -11,6 +11,9 @@ internal static class Linger
     /// <summary>A peer that has sent nothing for this long after our last word is not in the middle of sending.</summary>
     public const int QuietMs = 250;
 
+    /// <summary>Behind the peer's own last word there is nothing to come. What it had sent on its way regardless is here by then.</summary>
+    public const int TrailMs = 20;
+
     /// <summary>Takes what the peer sends until it ends, or is quiet, or that long has passed.</summary>
     public static async Task DiscardAsync(PipeReader input, int mostMs, TimeProvider time)
     {

@@ -179,6 +179,25 @@ public abstract class FramingCases(ServerFixture fixture)
         await echo.CloseAsync();
     }
 
+    /// <summary>What comes too late must not make the kernel reset the connection, which would take away what the client has not read yet.</summary>
+    [Fact]
+    public async Task Category_7_what_follows_a_close_takes_nothing_away()
+    {
+        byte[] text = new byte[256 * 1024];
+        for (int i = 0; i < 20; i++)
+        {
+            using EchoConnection echo = await OpenAsync(_server, $"a ping behind the close, {i}");
+            foreach (byte[] frame in (byte[][])[Frame(Fin | Text, text), RawClient.CloseFrame(1000), Frame(Fin | Ping, [])])
+            {
+                await echo.SendAsync(frame);
+            }
+
+            await _server.MetricAsync("chat_connections"); // By then the server has answered the close, too.
+            await echo.ExpectAsync(Fin | Text, text);
+            await echo.ExpectCloseAsync(1000);
+        }
+    }
+
     [Fact]
     public async Task Category_7_closes_are_checked_and_echoed_and_nothing_follows_them()
     {

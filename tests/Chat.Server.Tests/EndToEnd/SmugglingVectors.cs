@@ -255,7 +255,7 @@ internal static class SmugglingVectors
         ("unknown expectation", 417, Get + "Expect: 200-ok\r\nContent-Length: 5\r\n\r\nhello"),
         ("two expectations", 417, Get + "Expect: 100-continue, 100-continue\r\nContent-Length: 5\r\n\r\nhello"),
         ("upgrade to a protocol that we lack", Answered, Get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"),
-        ("handshake where there is nothing to upgrade to", 200, Get + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+        ("handshake for what is not there", 404, "GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
         ("handshake with content", 400, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 5\r\n\r\nhello"),
         ("handshake with a wrong version", 426, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 777\r\n\r\n"),
     ];
