@@ -22,6 +22,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
 
     private ConcurrentDictionary<long, Membership>? _memberships;
     private Membership? _first;
+    private Task _subscribing = Task.CompletedTask;
 
     /// <param name="shard">The shard that owns its output side.</param>
     /// <param name="outlet">The way out.</param>
@@ -119,8 +120,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
                 BeginSubscribe(command.RoomId, new ResumePoint(command.Since, command.Epoch));
                 break;
             case CommandType.Unsubscribe:
-                Shard.Post(
-                    static (target, argument) => ((ChatSession)target).Unsubscribe((long)argument!), this, command.RoomId);
+                BeginUnsubscribe(command.RoomId);
                 break;
             case CommandType.Ping:
                 Shard.Post(static (target, _) => ((ChatSession)target).SendPong(), this);
@@ -186,9 +186,31 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         }
         else
         {
-            _ = Services.Subscriptions.SubscribeAsync(this, roomId, resume);
+            _subscribing = Services.Subscriptions.SubscribeAsync(this, roomId, resume, _subscribing);
         }
     }
+
+    /// <summary>Behind the subscriptions that were asked for before and still wait for the database: what the client said last holds.</summary>
+    private void BeginUnsubscribe(long roomId)
+    {
+        if (_subscribing.IsCompleted)
+        {
+            PostUnsubscribe(roomId);
+        }
+        else
+        {
+            _subscribing = UnsubscribeAsync(roomId, _subscribing);
+        }
+    }
+
+    private async Task UnsubscribeAsync(long roomId, Task earlier)
+    {
+        await earlier;
+        PostUnsubscribe(roomId);
+    }
+
+    private void PostUnsubscribe(long roomId) => Shard.Post(
+        static (target, argument) => ((ChatSession)target).Unsubscribe((long)argument!), this, roomId);
 
     private void PostError(string code, string message, string? nonce, long roomId, int retryAfterMs) => Shard.Post(
         static (target, argument) => ((ChatSession)target).SendError((ErrorEvent)argument!),

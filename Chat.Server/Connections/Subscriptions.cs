@@ -21,47 +21,56 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
         return room;
     }
 
-    /// <summary>Answers a subscribe command: enters the room, or tells the client why not. Never throws.</summary>
-    public async Task SubscribeAsync(ChatSession session, long roomId, ResumePoint point)
+    /// <summary>
+    /// Answers a subscribe command: enters the room, or tells the client why not. Completes when that has been posted to the session's shard. Never
+    /// throws.
+    /// </summary>
+    /// <param name="session">Who enters.</param>
+    /// <param name="roomId">Where.</param>
+    /// <param name="point">From where on.</param>
+    /// <param name="earlier">Completes, without an exception, when what the client asked for before has been posted: the answers keep that order.</param>
+    public async Task SubscribeAsync(ChatSession session, long roomId, ResumePoint point, Task earlier)
+    {
+        Answer answer = await TryJoinAsync(session, roomId, point);
+        await earlier;
+        session.Shard.Post(
+            static (target, argument) =>
+            {
+                var answer = (Answer)argument!;
+                if (answer.Room is null)
+                {
+                    ((ChatSession)target).SendError(answer.Code, answer.Message, answer.RoomId);
+                }
+                else
+                {
+                    ((ChatSession)target).Subscribe(answer.Room, answer.Point);
+                }
+            },
+            session,
+            answer);
+    }
+
+    private async Task<Answer> TryJoinAsync(ChatSession session, long roomId, ResumePoint point)
     {
         try
         {
             Room? room = await JoinAsync(roomId, session.Sender.UserId, CancellationToken.None);
-            session.Shard.Post(
-                static (target, argument) =>
-                {
-                    var (session, roomId, room, point) = ((ChatSession, long, Room?, ResumePoint))argument!;
-                    if (room is null)
-                    {
-                        session.SendError(ErrorCode.NoSuchRoom, "there is no such room", roomId);
-                    }
-                    else
-                    {
-                        session.Subscribe(room, point);
-                    }
-                },
-                session,
-                (session, roomId, room, point));
+            return new Answer(roomId, room, point, ErrorCode.NoSuchRoom, "there is no such room");
         }
         catch (KeyNotFoundException)
         {
-            session.Shard.Post(
-                static (target, argument) =>
-                    ((ChatSession)target).SendError(ErrorCode.UnknownUser, "the token's account does not exist", (long)argument!),
-                session,
-                roomId);
+            return new Answer(roomId, null, point, ErrorCode.UnknownUser, "the token's account does not exist");
         }
         catch (Exception exception) // The edge of this task.
         {
             SubscribeFailed(logger, roomId, exception.Message, exception is StoreUnavailableException ? null : exception);
-            session.Shard.Post(
-                static (target, argument) =>
-                    ((ChatSession)target).SendError(ErrorCode.Unavailable, "the database is not available", (long)argument!),
-                session,
-                roomId);
+            return new Answer(roomId, null, point, ErrorCode.Unavailable, "the database is not available");
         }
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A subscription to room {RoomId} failed: {Reason}")]
     private static partial void SubscribeFailed(ILogger logger, long roomId, string reason, Exception? unexpected);
+
+    /// <summary>The room, or an error to send.</summary>
+    private sealed record Answer(long RoomId, Room? Room, ResumePoint Point, string Code, string Message);
 }

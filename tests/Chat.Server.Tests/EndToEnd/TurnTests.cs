@@ -69,6 +69,37 @@ public sealed class TurnTests
         }
     }
 
+    [Fact]
+    public async Task What_was_said_last_of_a_room_holds_however_long_the_database_takes()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite);
+        long room = await server.CreateRoomAsync(await server.RegisterAsync());
+        User stranger = await server.RegisterAsync();
+        using ChatSocket socket = await ChatSocket.ConnectAsync(server, $"/ws?token={stranger.Token}");
+        await socket.NextAsync("welcome");
+        using var database = new SqliteConnection($"Data Source={Path.Combine(server.Folder, "data", "chat.db")};Pooling=False");
+        await database.OpenAsync(TestContext.Current.CancellationToken);
+        await using (SqliteTransaction transaction = database.BeginTransaction(deferred: false)) // Nobody becomes a member while it is open.
+        {
+            foreach (string type in (string[])["subscribe", "unsubscribe", "subscribe", "subscribe", "unsubscribe"])
+            {
+                await socket.SendAsync($$"""{"type":"{{type}}","room_id":{{room}}}""");
+            }
+
+            await socket.SendAsync("""{"type":"ping"}""");
+            await socket.NextAsync("pong"); // All have been read.
+        }
+
+        foreach (string answer in (string[])["welcome", "unsubscribed", "welcome", "welcome", "unsubscribed"])
+        {
+            Assert.Equal(room, (await socket.NextAsync(answer)).Number("room_id"));
+        }
+
+        await socket.SendAsync("""{"type":"ping"}""");
+        await socket.NextAsync("pong");
+        await socket.NothingElseAsync();
+    }
+
     /// <summary>Speaks, and waits each time for its own message.</summary>
     private static async Task ChatAsync(ChatSocket member, int count)
     {
