@@ -34,9 +34,10 @@ internal sealed class NonceWindow(int windowMs, int countMax)
     {
         lock (_lock)
         {
-            Evict(nowMs);
+            Evict(nowMs, newEntries: 0);
             if (!_entries.TryGetValue((senderId, nonce), out Entry? entry))
             {
+                Evict(nowMs, newEntries: 1);
                 entry = new Entry(senderId, nonce, nowMs);
                 _entries.Add((senderId, nonce), entry);
                 _byAge.Enqueue(entry);
@@ -100,19 +101,17 @@ internal sealed class NonceWindow(int windowMs, int countMax)
                 if (record.Nonce is { Length: > 0 } nonce)
                 {
                     var entry = new Entry(record.SenderId, nonce, nowMs) { Seq = record.Seq, Id = record.Id };
-                    if (_entries.TryAdd((record.SenderId, nonce), entry))
-                    {
-                        _byAge.Enqueue(entry);
-                    }
+                    _entries[(record.SenderId, nonce)] = entry; // The newest: an older one had left the window when it was taken again.
+                    _byAge.Enqueue(entry);
                 }
             }
         }
     }
 
-    private void Evict(long nowMs)
+    private void Evict(long nowMs, int newEntries)
     {
         while (_byAge.TryPeek(out Entry? oldest)
-            && (nowMs - oldest.TakenMs > windowMs || _byAge.Count >= countMax))
+            && (nowMs - oldest.TakenMs > windowMs || _byAge.Count + newEntries > countMax))
         {
             if (oldest.Seq == 0 && _entries.TryGetValue((oldest.SenderId, oldest.Nonce), out Entry? current) && current == oldest)
             {

@@ -90,6 +90,7 @@ public sealed class NonceWindowTests
         }
 
         Assert.Equal(NonceStatus.Committed, Begin("n5"));
+        Assert.Equal(NonceStatus.Committed, Begin("n2")); // The fourth, and all four are known.
         Assert.Equal(NonceStatus.New, Begin("n1"));
     }
 
@@ -123,7 +124,7 @@ public sealed class NonceWindowTests
         _window.Warm([Record("a", 3), Record(null, 4), Record("", 5), Record("a", 6)], nowMs: 0);
 
         Assert.Equal(NonceStatus.Committed, _window.Begin(7, "a", _publisher, 0, out long seq, out long id));
-        Assert.Equal((3, 103), (seq, id));
+        Assert.Equal((6, 106), (seq, id)); // The second time it was taken, the first had left the window.
         Assert.Equal(NonceStatus.New, Begin("a", nowMs: 1001));
     }
 }
