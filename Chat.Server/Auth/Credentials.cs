@@ -54,9 +54,9 @@ internal sealed class Credentials(CredentialLimits limits)
         {
             error = new FieldError("password", "required", "A password is required.");
         }
-        else if (!TryCountChars(password, out var count))
+        else if (!TryCountChars(password, out var count) || password.Contains('\0'))
         {
-            error = new FieldError("password", "invalid", "The password is not valid Unicode text.");
+            error = new FieldError("password", "invalid", "The password is not valid Unicode text, or has a NUL in it.");
         }
         else if (count < limits.PasswordCharsMin)
         {

@@ -15,7 +15,7 @@ internal static class Problem
 
     public static Response EmailTaken { get; } = Of(409, "email_taken", "An account with this e-mail exists.");
 
-    public static Response BadCredentials { get; } = Of(401, "bad_credentials", "The e-mail or the password is wrong.");
+    public static Response BadCredentials { get; } = Of(401, "bad_credentials", "The e-mail or the password is wrong.").With("WWW-Authenticate", "Bearer");
 
     public static Response BadJson { get; } = Of(400, "bad_json", "The content must be one JSON object with fields of the right types.");
 

@@ -64,6 +64,7 @@ public sealed class CredentialsTests
     [InlineData("", "required")]
     [InlineData("12345", "too_short")]
     [InlineData("🔑🔑🔑🔑🔑", "too_short")]
+    [InlineData("pass\0123", "invalid")]
     public void A_password_that_is_too_short_or_no_text_is_refused(string? text, string code)
     {
         Assert.False(Credentials.TryReadPassword(text, out _, out var error));

@@ -40,6 +40,7 @@ public abstract class AccountTests(ServerFixture fixture)
         Answer impossible = await _server.PostAsync("/auth/login", """{"email":"no address","password":"x"}""");
 
         wrong.IsProblem(401, "bad_credentials");
+        Assert.Equal("Bearer", wrong.Fields["WWW-Authenticate"]); // RFC 9110 section 15.5.2: every 401 has one.
         Assert.Equal((wrong.Status, wrong.Text), (unknown.Status, unknown.Text));
         Assert.Equal((wrong.Status, wrong.Text), (impossible.Status, impossible.Text));
         Assert.Equal(wrong.Fields.Keys.Order(), unknown.Fields.Keys.Order());
