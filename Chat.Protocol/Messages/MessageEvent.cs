@@ -14,7 +14,10 @@ public static class MessageEvent
     /// <summary>Digits of a seq.</summary>
     public const int SeqBytesMax = EventWriter.IntegerBytesMax;
 
-    /// <summary>The suffix without the text in it: literals, quotes, two integers and the timestamp.</summary>
+    /// <summary>
+    /// The suffix without the text in it: literals, quotes, two integers and the timestamp. The mark of a deleted message takes fewer bytes than
+    /// the digits that its sender does not have.
+    /// </summary>
     private const int SuffixFixedBytesMax = 74 + 2 * EventWriter.IntegerBytesMax + UtcTimestamp.Bytes;
 
     /// <summary>What <see cref="WriteSuffix"/> writes at most for texts of these lengths in bytes, every byte escaped.</summary>
@@ -48,7 +51,7 @@ public static class MessageEvent
     /// <summary>Writes all behind the digits of the seq, from <c>,"id":</c> to the closing brace.</summary>
     /// <param name="destination">At least as long as what is written; <see cref="SuffixBytesMax"/> always suffices.</param>
     /// <param name="id">The message's id, the same in every room.</param>
-    /// <param name="senderId">The sender's user id.</param>
+    /// <param name="senderId">The sender's user id; 0 for the place of a message that was refused, which the event says.</param>
     /// <param name="username">UTF-8, without escapes.</param>
     /// <param name="content">UTF-8, without escapes.</param>
     /// <param name="nonce">UTF-8, without escapes; when empty, the field is left out.</param>
@@ -76,6 +79,11 @@ public static class MessageEvent
         {
             writer.Raw(",\"nonce\":"u8);
             writer.String(nonce);
+        }
+
+        if (senderId == 0)
+        {
+            writer.Raw(",\"deleted\":true"u8);
         }
 
         writer.Raw(",\"created_at\":"u8);

@@ -11,7 +11,7 @@ namespace Chat.Server.Rooms;
 /// Reads what clients missed from history, and keeps it for a moment: after a restart all members of a room come back at once, with the same last
 /// seq, and one query serves them all. Whoever asks while a read is on its way gets that one's result; whoever needs more goes on where it ends.
 /// <para>
-/// What is kept never changes: an event of this epoch has its bytes for good, and an older epoch its end. Any thread, but not a shard's: it awaits the database.
+/// What is kept never changes: an event of this epoch has its bytes for good, unless it is refused, and an older epoch its end. Any thread, but not a shard's: it awaits the database.
 /// </para>
 /// </summary>
 internal sealed class ReplayCache(MessageLog log, IChatStore store, TimeProvider time)
@@ -46,7 +46,7 @@ internal sealed class ReplayCache(MessageLog log, IChatStore store, TimeProvider
         {
             long start = since;
             var segment = (Segment)await GetAsync(
-                new Key(room.Id, since, null), () => ReadSegmentAsync(room, start, Math.Min(room.HeadSeq, start + eventsMax), bytesMax));
+                new Key(room.Id, since, null, room.LastRefusedSeq), () => ReadSegmentAsync(room, start, Math.Min(room.HeadSeq, start + eventsMax), bytesMax));
             long end = Math.Min(upTo, since + segment.Ends.Length);
             ReadOnlyMemory<byte> part = segment.Frames.AsMemory(0, segment.Ends[end - since - 1]);
             if (frames.Length + part.Length > bytesMax)
@@ -67,7 +67,7 @@ internal sealed class ReplayCache(MessageLog log, IChatStore store, TimeProvider
     {
         Invariant.Require(epoch < room.Epoch);
         return (long)await GetAsync(
-            new Key(room.Id, null, epoch), async () => await store.LastSeqUpToEpochAsync(room.Id, epoch, CancellationToken.None));
+            new Key(room.Id, null, epoch, 0), async () => await store.LastSeqUpToEpochAsync(room.Id, epoch, CancellationToken.None));
     }
 
     /// <summary>Forgets what is too old. Now and then, so that a server that nobody comes back to keeps nothing.</summary>
@@ -165,8 +165,8 @@ internal sealed class ReplayCache(MessageLog log, IChatStore store, TimeProvider
         }
     }
 
-    /// <summary>Either where events begin, or an epoch whose end is asked for.</summary>
-    private readonly record struct Key(long RoomId, long? Since, int? Epoch);
+    /// <summary>Either where events begin, after which refusal, or an epoch whose end is asked for.</summary>
+    private readonly record struct Key(long RoomId, long? Since, int? Epoch, long LastRefusedSeq);
 
     private sealed class Entry(Key key, long startedMs, Lazy<Task<object>> value)
     {

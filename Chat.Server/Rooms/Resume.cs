@@ -62,6 +62,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         }
 
         if (group.Seq - since > limits.ResumeEventsMax
+            || since < group.Room.LastRefusedSeq
             || !ring.TryGetStartAfter(since, out long start)
             || group.Position - start > limits.ResumeBytesMax)
         {

@@ -31,6 +31,7 @@ internal sealed class Room
     private CompressedEvents? _compressed;
     private int _compressing;
     private long _lastPublishedMs;
+    private long _lastRefusedSeq;
 
     /// <param name="record">The room's row.</param>
     /// <param name="lastSeq">Newest durable seq.</param>
@@ -101,6 +102,12 @@ internal sealed class Room
 
         return group;
     }
+
+    /// <summary>
+    /// The newest message that was refused after its members had it, or 0: a ring that still has it must not be what a client resumes from. Any
+    /// thread.
+    /// </summary>
+    public long LastRefusedSeq => Volatile.Read(ref _lastRefusedSeq);
 
     /// <summary>Events in compressed form; null until a member came that takes them. Any thread.</summary>
     public CompressedEvents? Compressed => Volatile.Read(ref _compressed);
@@ -207,15 +214,20 @@ internal sealed class Room
     }
 
     /// <summary>
-    /// A message of this room can never be stored; its seq keeps its place as a tombstone. The log's thread, after the
-    /// batch that it was in: a message with a higher seq may have been told of as committed before.
+    /// A message of this room can never be stored; its seq keeps its place as a tombstone. The log's thread, in the room's order.
     /// </summary>
     public void Failed(MessageRecord record, string code)
     {
-        if (_services.Order == DeliveryOrder.Committed && code != ErrorCode.Unavailable)
+        if (code != ErrorCode.Unavailable)
         {
-            // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
-            PublishTombstones(record.Seq + 1);
+            if (_services.Order == DeliveryOrder.Committed)
+            {
+                // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
+                PublishTombstones(record.Seq);
+                PublishTombstone(record.Id, record.CreatedAtUnixMs);
+            }
+
+            Volatile.Write(ref _lastRefusedSeq, record.Seq);
         }
 
         (record.Origin as IPublisher)?.Failed(Id, record.Nonce, code);
@@ -242,9 +254,14 @@ internal sealed class Room
     {
         while (HeadSeq + 1 < seq)
         {
-            bool published = TryPublish(0, 0, default, default, default, _services.UtcNowUnixMs, Timeout.Infinite, out _);
-            Invariant.Require(published);
+            PublishTombstone(0, _services.UtcNowUnixMs);
         }
+    }
+
+    private void PublishTombstone(long id, long createdAtUnixMs)
+    {
+        bool published = TryPublish(id, 0, default, default, default, createdAtUnixMs, Timeout.Infinite, out _);
+        Invariant.Require(published);
     }
 
     private bool TryPublish(

@@ -70,19 +70,8 @@ internal sealed class Batch(int rowsMax)
         return _selected.AsSpan(0, indexes.Count);
     }
 
-    /// <summary>Rows of a range that were stored as they are. Valid until the next call of any member.</summary>
-    internal ReadOnlyMemory<MessageRecord> Stored(int start, int count)
-    {
-        if (!_hasFailures)
-            return _rows.AsMemory(start, count);
-        var stored = 0;
-        for (var i = start; i < start + count; i++)
-        {
-            if (_failures[i] is null)
-                _selected[stored++] = _rows[i];
-        }
-        return _selected.AsMemory(0, stored);
-    }
+    /// <summary>Valid until the next <see cref="Clear"/>.</summary>
+    internal ReadOnlyMemory<MessageRecord> Rows(int start, int count) => _rows.AsMemory(start, count);
 
     /// <summary>The database refuses this row; a row whose tombstone it refuses as well has no place to go and is left out.</summary>
     internal void Refuse(int index, AppendFailure failure)

@@ -274,10 +274,7 @@ internal sealed class Lane
     private void Committed(int start, int count)
     {
         _batch.CommitRooms(start, count);
-        var stored = _batch.Stored(start, count);
-        RowsCommitted += stored.Length;
-        if (!stored.IsEmpty)
-            _committed(stored);
+        var stored = start; // Where the rows begin that are stored as they are, and not told of yet.
         long contentBytes = 0;
         for (var i = start; i < start + count; i++)
         {
@@ -285,12 +282,22 @@ internal sealed class Lane
             contentBytes += record.Content.Length;
             if (_batch.FailureOf(i) is not { } failure)
                 continue;
+            TellStored(stored, i);
+            stored = i + 1;
             Interlocked.Increment(ref _rowsFailed);
             LaneLog.RowRefused(_logger, _index, record.RoomId, record.Seq, record.Id, failure);
             _failed(record, failure);
         }
+        TellStored(stored, start + count);
         // Last, so that a log that drained to zero has made its callbacks.
         _log.Release(count, contentBytes);
+    }
+
+    private void TellStored(int start, int end)
+    {
+        RowsCommitted += end - start;
+        if (end > start)
+            _committed(_batch.Rows(start, end - start));
     }
 
     private void GiveUp(MessageRecord record, AppendFailure failure)

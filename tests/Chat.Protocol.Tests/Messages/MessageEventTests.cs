@@ -34,6 +34,17 @@ public class MessageEventTests
     }
 
     [Fact]
+    public void Event_without_a_sender_says_that_it_is_deleted()
+    {
+        var destination = new byte[MessageEvent.BytesMax(0, 0, 0)];
+        int written = MessageEvent.Write(destination, 1, 1042, 9001, 0, default, default, default, CreatedAtUnixMs);
+        Assert.Equal(
+            """{"type":"message","room_id":1,"seq":1042,"id":9001,"sender_id":0,"username":"","content":"","deleted":true,"created_at":"2026-11-22T18:06:58.123Z"}""",
+            Encoding.UTF8.GetString(destination, 0, written));
+        Assert.InRange(MessageEvent.WriteSuffix(destination, long.MinValue, 0, default, default, default, 0), 1, MessageEvent.SuffixBytesMax(0, 0, 0));
+    }
+
+    [Fact]
     public void Bounds_are_exact_for_the_longest_event()
     {
         var destination = new byte[1000];
