@@ -22,6 +22,7 @@ internal sealed partial class ChatServer
 {
     private const int HttpSweepMs = 250;
     private const int SessionSweepMs = 1000;
+    private const int SessionWatchMs = 2000;
     private const int RoomSweepMs = 30_000;
     private const int RoomIdleMs = 60_000;
 
@@ -55,7 +56,7 @@ internal sealed partial class ChatServer
         {
             return await server.RunAsync();
         }
-        catch (Exception exception) when (exception is StoreInUseException or StoreSchemaException or StartException or IOException)
+        catch (Exception exception) when (exception is StoreInUseException or StoreSchemaException or StartException or IOException or UnauthorizedAccessException)
         {
             CannotStart(server._logger, exception.Message);
             return 1;
@@ -102,6 +103,8 @@ internal sealed partial class ChatServer
         using var sweeping = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         Task sweeps = SweepAsync(handler, shards, SweepRooms, sweeping.Token);
 
+        // Before the session: a server that cannot have its port must not take the database from one that runs. It answers that it is not ready.
+        await endpoint.StartAsync();
         StoreSession? session = await BeginSessionAsync(store, endpoint, stopping);
         if (session is null)
         {
@@ -133,16 +136,12 @@ internal sealed partial class ChatServer
         var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
         http.Application = Application(store, session, log, rooms, shards, replays, rates, hasher, tokens, http);
-        if (!endpoint.IsListening)
-        {
-            await endpoint.StartAsync();
-        }
-
         foreach (string url in endpoint.Urls)
         {
             Listening(_logger, url, _settings.DatabaseUrl.Length == 0 ? "SQLite" : "PostgreSQL", session.Epoch, engine, shards.Length);
         }
 
+        Task watch = WatchSessionAsync(store, log, sweeping.Token);
         await Task.WhenAny(Task.Delay(Timeout.Infinite, stopping), log.Completion);
         if (log.Completion.IsFaulted)
         {
@@ -150,7 +149,7 @@ internal sealed partial class ChatServer
         }
 
         await sweeping.CancelAsync();
-        await sweeps;
+        await Task.WhenAll(sweeps, watch);
         return await StopAsync(store, log, handler, shards, endpoint);
 
         void SweepRooms(long nowMs)
@@ -162,6 +161,36 @@ internal sealed partial class ChatServer
 
             replays?.Sweep();
             rates?.Sweep(nowMs);
+        }
+    }
+
+    /// <summary>
+    /// Ends a server that another one has replaced while it had nothing to write: its clients would wait for events that the other one numbers.
+    /// </summary>
+    private async Task WatchSessionAsync(IChatStore store, MessageLog log, CancellationToken stopping)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(SessionWatchMs), _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping))
+            {
+                try
+                {
+                    if (!await store.HoldsSessionAsync(stopping))
+                    {
+                        log.GiveUpSession();
+                        return;
+                    }
+                }
+                catch (StoreUnavailableException)
+                {
+                    // Said by /readyz. Asked again when it is back.
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The server stops.
         }
     }
 
@@ -189,7 +218,15 @@ internal sealed partial class ChatServer
             }
         }
 
-        Unsaved(_logger, unsaved);
+        if (unsaved < 0)
+        {
+            StoppedBroken(_logger);
+        }
+        else
+        {
+            Unsaved(_logger, unsaved);
+        }
+
         return 1;
     }
 
@@ -254,6 +291,7 @@ internal sealed partial class ChatServer
     private async Task<StoreSession?> BeginSessionAsync(IChatStore store, KestrelEndpoint endpoint, CancellationToken stopping)
     {
         var delay = TimeSpan.FromMilliseconds(100);
+        bool isToldNotReady = false;
         while (!stopping.IsCancellationRequested)
         {
             try
@@ -270,9 +308,9 @@ internal sealed partial class ChatServer
                 return null;
             }
 
-            if (!endpoint.IsListening)
+            if (!isToldNotReady)
             {
-                await endpoint.StartAsync();
+                isToldNotReady = true;
                 foreach (string url in endpoint.Urls)
                 {
                     ListeningNotReady(_logger, url);
@@ -425,6 +463,9 @@ internal sealed partial class ChatServer
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Stopped with {Count} messages unsaved; none of them was acknowledged")]
     private static partial void Unsaved(ILogger logger, long count);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Stopped without storing more; what was not acknowledged may be lost")]
+    private static partial void StoppedBroken(ILogger logger);
 
     /// <summary>The server cannot start as it is configured; the message is for the operator.</summary>
     private sealed class StartException(string message) : Exception(message);

@@ -33,6 +33,13 @@ public interface IChatStore : IAsyncDisposable
     /// </summary>
     Task EndSessionAsync(CancellationToken cancellationToken);
 
+    /// <summary>
+    /// False when another server has taken the database over since <see cref="BeginSessionAsync"/>: no batch of ours commits any more, and what it
+    /// writes we do not see. A server that has nothing to write learns it only by asking.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
+    Task<bool> HoldsSessionAsync(CancellationToken cancellationToken);
+
     /// <summary>One round trip to the database; completes or throws.</summary>
     Task PingAsync(CancellationToken cancellationToken);
 

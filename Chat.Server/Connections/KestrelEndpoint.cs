@@ -60,14 +60,8 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
     /// <summary>What clients type, with the ports that were really bound. After <see cref="StartAsync"/>.</summary>
     public IReadOnlyCollection<string> Urls => [.. _server.Features.GetRequiredFeature<IServerAddressesFeature>().Addresses];
 
-    public bool IsListening { get; private set; }
-
     /// <exception cref="IOException">The address cannot be bound.</exception>
-    public async Task StartAsync()
-    {
-        await _server.StartAsync(new NoApplication(), CancellationToken.None);
-        IsListening = true;
-    }
+    public Task StartAsync() => _server.StartAsync(new NoApplication(), CancellationToken.None);
 
     /// <summary>Stops accepting at once, and waits for the connections to end; when <paramref name="patience"/> ends, aborts them.</summary>
     public Task StopAsync(CancellationToken patience) => _server.StopAsync(patience);

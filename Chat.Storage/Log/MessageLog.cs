@@ -222,6 +222,12 @@ public sealed class MessageLog : IAsyncDisposable
         await Task.WhenAny(stopped, Task.Delay(LaneStopTimeout, TimeProvider.System)).ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// Another server has the database now (<see cref="IChatStore.HoldsSessionAsync"/>): nothing more is accepted, and <see cref="Completion"/>
+    /// faults. Any thread.
+    /// </summary>
+    public void GiveUpSession() => Break(new AppendException(AppendErrorKind.SessionLost, "Another server took the database over."));
+
     internal void Break(Exception cause)
     {
         _refusing = true;

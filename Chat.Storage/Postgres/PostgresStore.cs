@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Diagnostics;
 using Npgsql;
 
 namespace Chat.Storage.Postgres;
@@ -16,6 +17,7 @@ public sealed class PostgresStore : IChatStore
     /// How long a start waits for another server's session, in milliseconds: a killed one is gone as soon as PostgreSQL reads the end of its socket.
     /// </summary>
     private const int SessionLockTimeoutMs = 2_000;
+    private const int SessionLockRetryMs = 50;
 
     /// <summary>
     /// Connections for accounts, rooms and history, unless the connection string has a <c>Maximum Pool Size</c> of its own. Each answers in a
@@ -99,15 +101,16 @@ public sealed class PostgresStore : IChatStore
         if (_sessionConnection is not null)
             await _sessionConnection.DisposeAsync().ConfigureAwait(false);
         _sessionConnection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            await using var command = new NpgsqlCommand(
-                $"{PostgresMessageWriter.WatchPeer}; SET lock_timeout = {SessionLockTimeoutMs}; SELECT pg_advisory_lock({PostgresSchema.SessionLock}); RESET lock_timeout", _sessionConnection);
+        await using (var command = new NpgsqlCommand(PostgresMessageWriter.WatchPeer, _sessionConnection))
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
-        }
-        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
+        // Asked for again and again: a request that waits for the lock would keep the first server's writers from sharing it.
+        await using var tryLock = new NpgsqlCommand($"SELECT pg_try_advisory_lock({PostgresSchema.SessionLock})", _sessionConnection);
+        var startedAt = Stopwatch.GetTimestamp();
+        while (await tryLock.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is false)
         {
-            throw new StoreInUseException("Another server uses this database.", e);
+            if (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds > SessionLockTimeoutMs)
+                throw new StoreInUseException("Another server uses this database.");
+            await Task.Delay(SessionLockRetryMs, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -123,6 +126,9 @@ public sealed class PostgresStore : IChatStore
         _sessionConnection = null;
         return true;
     });
+
+    public async Task<bool> HoldsSessionAsync(CancellationToken cancellationToken) =>
+        (await ReadAsync("SELECT session FROM server_state", reader => reader.GetInt64(0), cancellationToken).ConfigureAwait(false)).Single() == _session;
 
     public Task PingAsync(CancellationToken cancellationToken) => ReadAsync("SELECT 1", reader => reader.GetInt32(0), cancellationToken);
 

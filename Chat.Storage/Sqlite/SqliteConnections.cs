@@ -52,6 +52,7 @@ internal sealed class SqliteConnections : IDisposable
             ForeignKeys = true,
             Pooling = false,
             Mode = SqliteOpenMode.ReadWriteCreate,
+            DefaultTimeout = BusyTimeoutMs / 1000, // The provider asks again for as long, 30 s if it is not told.
         }.ToString();
     }
 

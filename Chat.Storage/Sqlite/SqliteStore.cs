@@ -36,8 +36,15 @@ public sealed class SqliteStore : IChatStore
 
     public async Task InitializeAsync(CancellationToken cancellationToken)
     {
-        await Task.Run(CreateFile, cancellationToken).ConfigureAwait(false);
-        await _connections.WriteAsync(connection => { SqliteSchema.Migrate(connection); return true; }, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await Task.Run(CreateFile, cancellationToken).ConfigureAwait(false);
+            await _connections.WriteAsync(connection => { SqliteSchema.Migrate(connection); return true; }, cancellationToken).ConfigureAwait(false);
+        }
+        catch (SqliteException e) when (SqliteErrors.IsDamaged(e))
+        {
+            throw new StoreSchemaException($"{_path} is no database of SQLite, or a damaged one: {e.Message}", e);
+        }
     }
 
     private void CreateFile()
@@ -103,6 +110,10 @@ public sealed class SqliteStore : IChatStore
         _lockFile?.Dispose();
         _lockFile = null;
     }
+
+    public async Task<bool> HoldsSessionAsync(CancellationToken cancellationToken) =>
+        await _connections.ReadAsync(connection => connection.Scalar("SELECT session FROM server_state"), cancellationToken).ConfigureAwait(false)
+            == Volatile.Read(ref _session);
 
     public Task PingAsync(CancellationToken cancellationToken) =>
         _connections.ReadAsync(connection => connection.Scalar("SELECT epoch FROM server_state"), cancellationToken);

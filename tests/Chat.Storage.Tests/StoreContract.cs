@@ -153,11 +153,13 @@ public abstract class StoreContract : IAsyncLifetime
         var user = (await Store.CreateUserAsync("ida@example.org", "Ida", "hash", Stop))!;
         using var writer = Store.OpenWriter();
         writer.Append([Row(1, 1, user)], resend: false);
+        Assert.True(await Store.HoldsSessionAsync(Stop));
         // What a new session does first. The lock that keeps a second server out is the tests' business elsewhere; this is the net below it.
         await Database.ExecuteAsync("UPDATE server_state SET session = session + 1");
 
         var e = Assert.Throws<AppendException>(() => writer.Append([Row(2, 2, user)], resend: false));
         Assert.Equal(AppendErrorKind.SessionLost, e.Kind);
+        Assert.False(await Store.HoldsSessionAsync(Stop));
         Assert.Equal(1, await Store.LastSeqAsync(1, Stop));
     }
 
@@ -314,6 +316,30 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         await store.InitializeAsync(Stop);
         Assert.Equal(["Lobby", "Random", "Help"], (await store.ListRoomsAsync(Stop)).Select(room => room.Name));
         Assert.Equal(4, (await store.CreateRoomAsync("Fourth", Stop)).Id);
+    }
+
+    [Theory]
+    [InlineData("Database=nowhere")]
+    [InlineData("Username=nobody_here")]
+    public async Task A_database_or_role_that_is_not_there_is_one_that_may_come(string part)
+    {
+        await using var store = new PostgresStore($"{((PostgresTestDatabase)Database).ConnectionString};{part}");
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => store.InitializeAsync(Stop));
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => store.PingAsync(Stop));
+    }
+
+    [Fact]
+    public async Task While_a_second_server_asks_for_the_session_the_first_opens_its_writers()
+    {
+        await Store.BeginSessionAsync(Stop);
+        await using var second = Database.NewStore();
+        var refused = second.BeginSessionAsync(Stop);
+        do
+        {
+            Store.OpenWriter().Dispose();
+        }
+        while (!refused.IsCompleted);
+        await Assert.ThrowsAsync<StoreInUseException>(() => refused);
     }
 
     /// <summary>A step that takes longer hangs, also on a machine that is busy with much else.</summary>

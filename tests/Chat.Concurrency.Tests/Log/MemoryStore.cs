@@ -68,6 +68,8 @@ internal sealed class MemoryStore : IChatStore
 
     public Task EndSessionAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public Task<bool> HoldsSessionAsync(CancellationToken cancellationToken) => Task.FromResult(true);
+
     public Task PingAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<UserRecord?> CreateUserAsync(string email, string username, string passwordHash, CancellationToken cancellationToken) =>

@@ -101,11 +101,39 @@ public abstract class FaultTests(ServerLaunch launch)
         Assert.Equal(delivery == Committed ? "" : "from nobody", live[1].Text("content"));
         IReadOnlyList<JsonElement> history = await server.HistoryAsync(ann, room);
         Assert.Equal([false, true, false], history.Select(message => message.Flag("deleted")));
+        Assert.Equal(history.Select(message => message.Number("id")), live.Select(message => message.Number("id")));
+        Assert.Equal(delivery == Committed, live[1].Flag("deleted"));
+        using (ChatSocket late = await server.EnterAsync(ann, room, $"&since=1&epoch={reader.Welcome.Number("epoch")}")) // The ring has it still.
+        {
+            AssertTombstone(await late.NextMessagesAsync(2, 2));
+        }
 
         await server.KillAndStartAgainAsync();
         using ChatSocket resumed = await server.EnterAsync(ann, room, $"&since=1&epoch={reader.Welcome.Number("epoch")}");
         Assert.Equal(JsonValueKind.Null, resumed.Welcome.GetProperty("rolled_back_to").ValueKind);
-        Assert.Equal(["", "after"], (await resumed.NextMessagesAsync(2, 2)).Select(message => message.Text("content")));
+        AssertTombstone(await resumed.NextMessagesAsync(2, 2));
+
+        void AssertTombstone(IReadOnlyList<JsonElement> messages)
+        {
+            Assert.Equal(["", "after"], messages.Select(message => message.Text("content")));
+            Assert.Equal([true, false], messages.Select(message => message.Flag("deleted")));
+            Assert.Equal(history.Skip(1).Select(message => message.Number("id")), messages.Select(message => message.Number("id")));
+        }
+    }
+
+    [Fact]
+    public async Task A_server_that_was_replaced_ends_although_it_has_nothing_to_write()
+    {
+        await using RunningServer server = await StartAsync(Immediate);
+        User user = await server.RegisterAsync();
+        using ChatSocket socket = await server.EnterAsync(user, 1);
+        server.ErrorsAreExpected = true;
+
+        await server.ExecuteSqlAsync("UPDATE server_state SET session = session + 1"); // As a server does that takes the database over.
+
+        Assert.Equal(1001, await socket.ClosedAsync());
+        Assert.Equal(1, await server.Process.ExitAsync());
+        Assert.Contains(server.Process.Errors, error => error.Contains("took the database over", StringComparison.Ordinal));
     }
 
     /// <summary>More by hand: the server's and the tests' descriptors must suffice.</summary>

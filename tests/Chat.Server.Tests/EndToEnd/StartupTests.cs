@@ -80,6 +80,21 @@ public sealed class StartupTests : IDisposable
         string line = Assert.Single(output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
         Assert.Contains(port, line, StringComparison.Ordinal);
         Assert.Contains("in use", line, StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder.File("data/chat.db"))); // It might be another server's, who would have been replaced.
+    }
+
+    [Fact]
+    public async Task A_file_that_is_no_database_is_told_in_one_line_and_stays()
+    {
+        const string Content = "not a database, but somebody's letter, which is longer than the header of one: SQLite looks at the first hundred bytes of a file";
+        Directory.CreateDirectory(_folder.File("data"));
+        await File.WriteAllTextAsync(_folder.File("data/chat.db"), Content, TestContext.Current.CancellationToken);
+
+        (int code, string output) = await RunAsync(ServerLaunch.Sqlite.With("LOG_FORMAT", "text"));
+
+        Assert.Equal(1, code);
+        Assert.Contains("no database of SQLite", Assert.Single(output.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.Equal(Content, await File.ReadAllTextAsync(_folder.File("data/chat.db"), TestContext.Current.CancellationToken));
     }
 
     [Fact]

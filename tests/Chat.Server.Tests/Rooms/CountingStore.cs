@@ -33,6 +33,8 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
 
     public Task EndSessionAsync(CancellationToken cancellationToken) => store.EndSessionAsync(cancellationToken);
 
+    public Task<bool> HoldsSessionAsync(CancellationToken cancellationToken) => store.HoldsSessionAsync(cancellationToken);
+
     public Task PingAsync(CancellationToken cancellationToken) => store.PingAsync(cancellationToken);
 
     public Task<UserRecord?> CreateUserAsync(string email, string username, string passwordHash, CancellationToken cancellationToken) =>
