@@ -42,7 +42,7 @@ internal sealed partial class ChatServer
         _logger = loggers.CreateLogger<ChatServer>();
     }
 
-    /// <summary>Runs a server until SIGTERM or Ctrl-C. Returns the process's exit code.</summary>
+    /// <summary>Runs a server until SIGTERM, Ctrl-C or the end of its terminal. Returns the process's exit code.</summary>
     public static async Task<int> RunAsync(ServerSettings settings, IReadOnlyList<string> warnings)
     {
         using ILoggerFactory loggers = LoggingSetup.Create(settings.Log);
@@ -68,6 +68,8 @@ internal sealed partial class ChatServer
         using var stopping = new CancellationTokenSource();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        // Its terminal was closed. The runtime leaves the signal alone for whoever was started by nohup.
+        using PosixSignalRegistration hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop);
 
         if (!SigningKey.TryOpen(_settings.Token.Secret, _settings.DataDir, out SigningKey? key, out string problem))
         {

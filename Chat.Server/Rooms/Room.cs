@@ -218,16 +218,15 @@ internal sealed class Room
     /// </summary>
     public void Failed(MessageRecord record, string code)
     {
-        if (code != ErrorCode.Unavailable)
+        if (_services.Order == DeliveryOrder.Immediate)
         {
-            if (_services.Order == DeliveryOrder.Committed)
-            {
-                // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
-                PublishTombstones(record.Seq);
-                PublishTombstone(record.Id, record.CreatedAtUnixMs);
-            }
-
             Volatile.Write(ref _lastRefusedSeq, record.Seq);
+        }
+        else if (code != ErrorCode.Unavailable)
+        {
+            // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
+            PublishTombstones(record.Seq);
+            PublishTombstone(record.Id, record.CreatedAtUnixMs);
         }
 
         (record.Origin as IPublisher)?.Failed(Id, record.Nonce, code);

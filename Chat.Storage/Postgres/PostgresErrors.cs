@@ -13,7 +13,8 @@ internal static class PostgresErrors
             PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.LockNotAvailable
             or PostgresErrorCodes.QueryCanceled
             or PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.InsufficientPrivilege
-            // 28 the role may not log in, 3D the database does not exist (both: not yet, or not now), 08 connection, 53 resources (disk full, too many connections), 57P shutdown and crash, 58 system (I/O).
+            // 28 the role may not log in, 3D the database does not exist: not yet, or not now. 08 connection, 53 resources (disk full,
+            // too many connections), 57P shutdown and crash, 58 system (I/O).
             || p.SqlState.StartsWith("28", StringComparison.Ordinal) || p.SqlState.StartsWith("3D", StringComparison.Ordinal)
             || p.SqlState.StartsWith("08", StringComparison.Ordinal) || p.SqlState.StartsWith("53", StringComparison.Ordinal)
             || p.SqlState.StartsWith("57P", StringComparison.Ordinal) || p.SqlState.StartsWith("58", StringComparison.Ordinal),

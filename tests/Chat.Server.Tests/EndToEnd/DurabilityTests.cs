@@ -102,8 +102,10 @@ public abstract class DurabilityTests(ServerLaunch launch)
         Assert.Equal(2, await server.PublishAsync(user, room, "next"));
     }
 
-    [Fact]
-    public async Task Sigterm_stores_what_was_accepted_closes_with_1001_and_keeps_the_epoch()
+    [Theory]
+    [InlineData(ServerProcess.SigTerm)]
+    [InlineData(ServerProcess.SigHup)] // Its terminal was closed.
+    public async Task A_signal_stores_what_was_accepted_closes_with_1001_and_keeps_the_epoch(int signal)
     {
         const int Messages = 200;
         await using RunningServer server = await RunningServer.StartAsync(launch);
@@ -117,7 +119,7 @@ public abstract class DurabilityTests(ServerLaunch launch)
         }
 
         await reader.NextMessagesAsync(1, Messages); // All accepted, not all durable.
-        server.Process.Terminate();
+        server.Process.Signal(signal);
 
         for (long seq = 0; seq < Messages;)
         {

@@ -11,7 +11,8 @@ namespace Chat.Server.Tests.EndToEnd;
 /// </summary>
 public sealed partial class ServerProcess : IAsyncDisposable
 {
-    private const int SigTerm = 15;
+    public const int SigHup = 1;
+    public const int SigTerm = 15;
 
     private readonly Process _process;
     private readonly Process? _guard;
@@ -108,7 +109,9 @@ public sealed partial class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Asks the server to stop: SIGTERM.</summary>
-    public void Terminate() => Assert.Equal(0, Kill(_process.Id, SigTerm));
+    public void Terminate() => Signal(SigTerm);
+
+    public void Signal(int signal) => Assert.Equal(0, Kill(_process.Id, signal));
 
     /// <summary>Ends the server without a chance to do anything: SIGKILL.</summary>
     public async Task KillAsync()
