@@ -184,9 +184,9 @@ internal sealed partial class ChatServer
                         return;
                     }
                 }
-                catch (StoreUnavailableException)
+                catch (Exception exception) when (exception is not OperationCanceledException)
                 {
-                    // Said by /readyz. Asked again when it is back.
+                    // Whatever it is, it must not keep the server from storing what it accepted when it stops. Said by /readyz; asked again.
                 }
             }
         }

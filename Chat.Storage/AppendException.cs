@@ -41,6 +41,9 @@ public sealed class AppendException(
     AppendErrorKind kind, string message, Exception? innerException = null, IReadOnlyList<BadRow>? badRows = null)
     : Exception(message, innerException)
 {
+    /// <summary>Of <see cref="AppendErrorKind.SessionLost"/>.</summary>
+    internal static AppendException SessionLost() => new(AppendErrorKind.SessionLost, "Another server took the database over.");
+
     public AppendErrorKind Kind { get; } = kind;
 
     /// <summary>The rows at fault, ascending; empty when the database did not say which.</summary>

@@ -14,6 +14,11 @@ internal static class Bearer
     public static bool TryRead(RequestHead head, out ReadOnlySpan<byte> token)
     {
         token = default;
+        if (head.CountFields("authorization"u8) > 1)
+        {
+            return true;
+        }
+
         if (!head.TryGetField("authorization"u8, out ReadOnlySpan<byte> value)
             || value.Length <= Scheme.Length
             || !System.Text.Ascii.EqualsIgnoreCase(value[..Scheme.Length], Scheme))
@@ -21,7 +26,7 @@ internal static class Bearer
             return false;
         }
 
-        token = head.CountFields("authorization"u8) == 1 ? value[Scheme.Length..].Trim((byte)' ') : default;
+        token = value[Scheme.Length..].Trim((byte)' ');
         return true;
     }
 }

@@ -198,7 +198,6 @@ internal sealed class Room
             byte[] nonce = record.Nonce is null ? [] : System.Text.Encoding.UTF8.GetBytes(record.Nonce);
             byte[] username = System.Text.Encoding.UTF8.GetBytes(record.SenderName);
             // Durable and numbered: it has to reach the members, so this waits for the readers as long as it takes.
-            PublishTombstones(record.Seq);
             bool published = TryPublish(
                 record.Id, record.SenderId, username, record.Content.Span, nonce, record.CreatedAtUnixMs, Timeout.Infinite, out long seq);
             Invariant.Require(published && seq == record.Seq);
@@ -225,8 +224,8 @@ internal sealed class Room
         else if (code != ErrorCode.Unavailable)
         {
             // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
-            PublishTombstones(record.Seq);
-            PublishTombstone(record.Id, record.CreatedAtUnixMs);
+            bool published = TryPublish(record.Id, 0, default, default, default, record.CreatedAtUnixMs, Timeout.Infinite, out long seq);
+            Invariant.Require(published && seq == record.Seq);
         }
 
         (record.Origin as IPublisher)?.Failed(Id, record.Nonce, code);
@@ -243,24 +242,6 @@ internal sealed class Room
         {
             Reseat(0);
         }
-    }
-
-    /// <summary>
-    /// In committed order: the seqs before <paramref name="seq"/> that never came are tombstones in the store, and members
-    /// get what history shows for them, so that their numbers have no hole either. The log's thread.
-    /// </summary>
-    private void PublishTombstones(long seq)
-    {
-        while (HeadSeq + 1 < seq)
-        {
-            PublishTombstone(0, _services.UtcNowUnixMs);
-        }
-    }
-
-    private void PublishTombstone(long id, long createdAtUnixMs)
-    {
-        bool published = TryPublish(id, 0, default, default, default, createdAtUnixMs, Timeout.Infinite, out _);
-        Invariant.Require(published);
     }
 
     private bool TryPublish(

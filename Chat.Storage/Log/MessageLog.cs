@@ -226,7 +226,7 @@ public sealed class MessageLog : IAsyncDisposable
     /// Another server has the database now (<see cref="IChatStore.HoldsSessionAsync"/>): nothing more is accepted, and <see cref="Completion"/>
     /// faults. Any thread.
     /// </summary>
-    public void GiveUpSession() => Break(new AppendException(AppendErrorKind.SessionLost, "Another server took the database over."));
+    public void GiveUpSession() => Break(AppendException.SessionLost());
 
     internal void Break(Exception cause)
     {

@@ -143,7 +143,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
         _lastSeqs.TypedValue = [.. lastSeqs];
         using var reader = _head.ExecuteReader();
         if (!reader.Read())
-            throw new AppendException(AppendErrorKind.SessionLost, "Another server took the database over.");
+            throw AppendException.SessionLost();
         reader.NextResult();
     }
 

@@ -77,7 +77,7 @@ internal sealed class SqliteMessageWriter : IMessageWriter
     {
         _statements.Begin.Run();
         if (_statements.Session.Read() != _session)
-            throw new AppendException(AppendErrorKind.SessionLost, "Another server took the database over.");
+            throw AppendException.SessionLost();
         foreach (var i in ById(batch))
         {
             if (!resend || !IsStored(batch[i]))

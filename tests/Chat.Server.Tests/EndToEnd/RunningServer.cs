@@ -230,6 +230,15 @@ public sealed class RunningServer : IAsyncDisposable
         await command.ExecuteNonQueryAsync();
     }
 
+    /// <summary>Keeps everybody else from writing to the database, until it is disposed. On SQLite.</summary>
+    public async Task<IAsyncDisposable> LockDatabaseAsync()
+    {
+        var connection = new SqliteConnection($"Data Source={Path.Combine(Folder, "data", "chat.db")};Pooling=False");
+        await connection.OpenAsync();
+        connection.BeginTransaction(deferred: false); // Closing rolls it back.
+        return connection;
+    }
+
     /// <summary>A WebSocket on which the welcome has been read.</summary>
     public async Task<ChatSocket> EnterAsync(User user, long room, string query = "")
     {

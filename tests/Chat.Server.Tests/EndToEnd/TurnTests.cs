@@ -1,5 +1,3 @@
-using Microsoft.Data.Sqlite;
-
 namespace Chat.Server.Tests.EndToEnd;
 
 /// <summary>A shard's thread serves every room it has: in a turn it waits for nothing and nobody.</summary>
@@ -50,9 +48,7 @@ public sealed class TurnTests
         long room = await server.CreateRoomAsync(user);
         using ChatSocket sender = await server.EnterAsync(user, room);
         using ChatSocket reader = await server.EnterAsync(user, room);
-        using var database = new SqliteConnection($"Data Source={Path.Combine(server.Folder, "data", "chat.db")};Pooling=False");
-        await database.OpenAsync(TestContext.Current.CancellationToken);
-        await using (SqliteTransaction transaction = database.BeginTransaction(deferred: false)) // Nobody else writes while it is open.
+        await using (await server.LockDatabaseAsync())
         {
             for (int i = 0; i < 50; i++)
             {
@@ -77,9 +73,7 @@ public sealed class TurnTests
         User stranger = await server.RegisterAsync();
         using ChatSocket socket = await ChatSocket.ConnectAsync(server, $"/ws?token={stranger.Token}");
         await socket.NextAsync("welcome");
-        using var database = new SqliteConnection($"Data Source={Path.Combine(server.Folder, "data", "chat.db")};Pooling=False");
-        await database.OpenAsync(TestContext.Current.CancellationToken);
-        await using (SqliteTransaction transaction = database.BeginTransaction(deferred: false)) // Nobody becomes a member while it is open.
+        await using (await server.LockDatabaseAsync())
         {
             foreach (string type in (string[])["subscribe", "unsubscribe", "subscribe", "subscribe", "unsubscribe"])
             {
