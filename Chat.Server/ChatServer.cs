@@ -270,7 +270,8 @@ internal sealed partial class ChatServer
             EngineKind.Uring => SendEngine.Uring,
             _ => null,
         };
-        (SocketShard[] shards, string engine) = await ShardTransport.StartAsync(_settings.Shards, SessionLimits(), _time, wanted);
+        (SocketShard[] shards, string engine) = await ShardTransport.StartAsync(
+            _settings.Shards, SessionLimits(), _time, wanted, _settings.TurnIntervalUs);
         return (shards, new ShardTransport(shards, _loggers.CreateLogger<ShardTransport>()), $"shards, {engine}");
     }
 

@@ -73,6 +73,7 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
         Write(text, "chat_shard_turn_ms_max", "gauge", "The longest turn of a fan-out shard since the start.", shards.Max(shard => shard.TurnMsMax));
         Write(text, "chat_shard_waits_total", "counter", "Times that the shards' threads waited for something to do.", shards.Sum(shard => shard.Waits));
+        Write(text, "chat_shards_moderated", "gauge", "Shards that keep their turns TURN_INTERVAL_US apart now, because they are woken so often.", shards.Count(shard => shard.IsModerated));
         Write(text, "chat_fan_outs_held_total", "counter", "Fan-outs that waited because most of the room's members had not taken the last one.", shards.Sum(shard => shard.Holds));
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);

@@ -77,6 +77,9 @@ internal abstract class Shard
     /// <summary>How many fan-outs have waited for members who had not taken the last one. Any thread.</summary>
     public virtual long Holds => 0;
 
+    /// <summary>Its turns are kept apart at the moment, because it is woken so often. Any thread.</summary>
+    public virtual bool IsModerated => false;
+
     /// <summary>Runs work in a later turn. Any thread.</summary>
     public void Post(Action<object, object?> run, object target, object? argument = null)
     {

@@ -38,6 +38,9 @@ internal sealed record ServerSettings
 
     public required int Shards { get; init; }
 
+    /// <summary>In microseconds; 0: turns are never kept apart.</summary>
+    public required int TurnIntervalUs { get; init; }
+
     public required int ConnectionsMax { get; init; }
 
     /// <summary>0: no limit.</summary>

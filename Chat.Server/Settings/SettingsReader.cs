@@ -79,6 +79,7 @@ internal static class SettingsReader
         Transport = values.Get(SettingTable.Transport),
         Engine = values.Get(SettingTable.Engine),
         Shards = values.Get(SettingTable.Shards),
+        TurnIntervalUs = values.Get(SettingTable.TurnIntervalUs),
         ConnectionsMax = values.Get(SettingTable.ConnectionsMax),
         ConnectionsPerIpMax = values.Get(SettingTable.ConnectionsPerIpMax),
         Proxies = new ProxySettings(

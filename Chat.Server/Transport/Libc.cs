@@ -59,6 +59,10 @@ internal static unsafe partial class Libc
     public const int MAP_SHARED = 1;
     public const int MAP_POPULATE = 0x8000;
 
+    // bits/time.h (time.h)
+    public const int CLOCK_MONOTONIC = 1;
+    public const int TIMER_ABSTIME = 1;
+
     // bits/resource.h (sys/resource.h)
     public const int PRIO_PROCESS = 0;
 
@@ -119,6 +123,10 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", SetLastError = true)]
     public static partial int munmap(nint address, nint length);
 
+    // Returns the error instead of setting errno.
+    [LibraryImport("libc")]
+    public static partial int clock_nanosleep(int clock, int flags, long* time, long* left);
+
     [LibraryImport("libc", SetLastError = true)]
     public static partial int setpriority(int which, uint who, int priority);
 
@@ -165,6 +173,14 @@ internal static unsafe partial class Libc
     {
         int bytes = 0;
         return ioctl(fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
+    }
+
+    /// <summary>Blocks until a time of <see cref="System.Diagnostics.Stopwatch"/>, which is the monotonic clock in nanoseconds; a signal may end it early.</summary>
+    public static void SleepUntil(long timestamp)
+    {
+        // struct timespec where time_t is a long, as on every 64-bit Linux.
+        long* time = stackalloc long[] { timestamp / 1_000_000_000, timestamp % 1_000_000_000 };
+        _ = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, time, null);
     }
 
     /// <summary>The exception for a call that must not fail.</summary>

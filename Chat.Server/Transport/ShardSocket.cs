@@ -158,6 +158,7 @@ internal sealed class ShardSocket : Outlet
             // Edge-triggered: what comes from now on makes a new event. An end that came together with these bytes makes none.
             _isReadable = count == free.Length || _hasHungUp;
             reader.OnReceived(count);
+            _shard.OnInput(count);
         }
         else
         {
@@ -382,6 +383,7 @@ internal sealed class ShardSocket : Outlet
                 return;
             }
 
+            _shard.OnInput(count);
             if (!_isInputOver)
             {
                 Consume(new ReadOnlySequence<byte>(scratch, 0, kept + count));

@@ -31,12 +31,13 @@ internal sealed class ShardTransport(SocketShard[] shards, ILogger<ShardTranspor
     /// <param name="limits">What the shards hold their sessions to.</param>
     /// <param name="time">Clock for deadlines.</param>
     /// <param name="engine">What the settings ask for.</param>
+    /// <param name="turnIntervalUs">Of <see cref="WakeModeration"/>.</param>
     /// <exception cref="IOException">io_uring was asked for by name, and there is none.</exception>
     public static async Task<(SocketShard[] Shards, string Engine)> StartAsync(
-        int count, SessionLimits limits, TimeProvider time, SendEngine? engine)
+        int count, SessionLimits limits, TimeProvider time, SendEngine? engine, int turnIntervalUs)
     {
         SocketShard[] shards =
-            [.. Enumerable.Range(0, count).Select(index => new SocketShard(index, limits, time, engine ?? SendEngine.Uring))];
+            [.. Enumerable.Range(0, count).Select(index => new SocketShard(index, limits, time, engine ?? SendEngine.Uring, turnIntervalUs))];
         string problem = "";
         foreach (SocketShard shard in shards)
         {

@@ -69,6 +69,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private ShardSocket?[] _sockets = new ShardSocket?[256];
     private uint[] _generations = new uint[256];
     private volatile bool _isStopping;
+    private readonly WakeModeration _moderation;
     private long _waits;
     private long _turnSends;
     private long _turnEvents;
@@ -78,9 +79,10 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private long _waited;
     private bool _isSaturated;
 
-    public SocketShard(int index, SessionLimits limits, TimeProvider time, SendEngine engine)
+    public SocketShard(int index, SessionLimits limits, TimeProvider time, SendEngine engine, int turnIntervalUs = 0)
         : base(index, limits, time)
     {
+        _moderation = new WakeModeration(turnIntervalUs);
         _epoll = Libc.epoll_create1(Libc.EPOLL_CLOEXEC);
         _wake = Libc.eventfd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
         if (_epoll < 0 || _wake < 0)
@@ -111,6 +113,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     public override long Waits => Volatile.Read(ref _waits);
 
     public override long Holds => _congested.Holds;
+
+    public override bool IsModerated => _moderation.IsOn;
 
     private int _socketCount;
 
@@ -171,6 +175,9 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
         _ = Libc.close(fd);
     }
+
+    /// <summary>A socket of this shard received so many bytes. Shard thread.</summary>
+    public void OnInput(int bytes) => _moderation.OnInput(bytes);
 
     /// <summary>The socket has something to read. Shard thread.</summary>
     public void Read(ShardSocket socket) => Queue(socket, _readable);
@@ -297,6 +304,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private void RunOnce(byte* events)
     {
         long gatherMs = MsUntil(_gatherUntil);
+        bool hasSlept = gatherMs == 0 && _readable.Count == 0 && _unfinished.Count == 0 && SleepUntil(_moderation.NextTurn);
         int timeoutMs = gatherMs > 0 ? (int)gatherMs
             : _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
             : !_congested.IsEmpty ? CongestedRooms.LookMs
@@ -315,6 +323,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
 
         long start = Stopwatch.GetTimestamp();
+        _moderation.BeginTurn(start, start - _turnEnd, wasAsleep: hasSlept || timeoutMs != 0);
         for (int i = 0; i < count; i++)
         {
             byte* entry = events + (i * Libc.EpollEventBytes);
@@ -338,6 +347,19 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             double share = Math.Min(GatherMsMax, turnMs * GatherShareOfTurn);
             _gatherUntil = end + (long)(share * Stopwatch.Frequency / 1000);
         }
+    }
+
+    /// <summary>False when the time has come already. Whoever has work for the shard does not wake it: it is not marked as asleep.</summary>
+    private bool SleepUntil(long timestamp)
+    {
+        if (timestamp <= Stopwatch.GetTimestamp())
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _waits, _waits + 1);
+        Libc.SleepUntil(timestamp);
+        return true;
     }
 
     /// <summary>At the end of each window: says how busy it was, and has what was postponed flushed in this turn.</summary>

@@ -140,6 +140,49 @@ public sealed class SocketShardTests
 
     [Theory]
     [MemberData(nameof(Engines))]
+    public async Task Turns_kept_apart_lose_and_reorder_nothing(string engine)
+    {
+        const int Messages = 2000;
+        const int Burst = 50;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, turnIntervalUs: 1_000);
+        using ShardClient sender = await setup.JoinAsync([setup.Rooms.Room]);
+        using ShardClient reader = await setup.JoinAsync([setup.Rooms.Room]);
+        byte[] say = ClientFrame(Opcode.Text, """{"type":"message","content":"x"}"""u8.ToArray());
+        SocketShard shard = setup.Shards[0];
+        var moderated = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var over = new CancellationTokenSource();
+        Task waking = Task.Run(() =>
+        {
+            while (!over.IsCancellationRequested)
+            {
+                shard.Post(static (_, _) => { }, shard);
+                Thread.SpinWait(1000);
+                if (shard.IsModerated)
+                {
+                    moderated.TrySetResult();
+                }
+            }
+        }, TestContext.Current.CancellationToken);
+        await moderated.Task.WaitAsync(TransportSetup.Patience, TestContext.Current.CancellationToken);
+        for (int seq = 1; seq <= Messages;)
+        {
+            for (int i = 0; i < Burst; i++)
+            {
+                await sender.SendAsync(say);
+            }
+
+            for (int i = 0; i < Burst; i++, seq++)
+            {
+                Assert.Equal(seq, (await reader.ReadFrameAsync()).Seq);
+            }
+        }
+
+        await over.CancelAsync();
+        await waking;
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
     public async Task A_frame_larger_than_the_socket_buffer_arrives_whole(string engine)
     {
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMax: 1 << 21);

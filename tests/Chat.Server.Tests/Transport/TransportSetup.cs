@@ -59,11 +59,12 @@ internal sealed class TransportSetup : IAsyncDisposable
 
     /// <summary>Skips the test where there is no Linux, or no io_uring for the engine that is asked for.</summary>
     public static async Task<TransportSetup> OpenAsync(
-        string engine, int shards = 1, SessionLimits? limits = null, int ringBytesMin = 4096, int ringBytesMax = 1 << 20)
+        string engine, int shards = 1, SessionLimits? limits = null, int ringBytesMin = 4096, int ringBytesMax = 1 << 20,
+        int turnIntervalUs = 0)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "the transport is Linux's");
         SocketShard[] sockets = [.. Enumerable.Range(0, shards)
-            .Select(index => new SocketShard(index, limits ?? Limits, TimeProvider.System, Enum.Parse<SendEngine>(engine)))];
+            .Select(index => new SocketShard(index, limits ?? Limits, TimeProvider.System, Enum.Parse<SendEngine>(engine), turnIntervalUs))];
         foreach (SocketShard shard in sockets)
         {
             string problem = await shard.Started;
