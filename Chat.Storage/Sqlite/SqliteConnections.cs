@@ -37,6 +37,10 @@ internal sealed class SqliteConnections : IDisposable
     private readonly string _connectionString;
     private readonly SemaphoreSlim _readers = new(ReadersMax);
     private readonly ConcurrentBag<SqliteConnection> _idleReaders = [];
+
+    /// <summary>One of those who write accounts and rooms waits for the gate, with a thread of the pool; the others wait for it without.</summary>
+    private readonly SemaphoreSlim _writers = new(1);
+
     private SqliteConnection? _writer;
     private volatile bool _disposed;
 
@@ -115,10 +119,28 @@ internal sealed class SqliteConnections : IDisposable
     /// <summary>Runs <paramref name="write"/> in a transaction that holds SQLite's write lock from its start.</summary>
     internal async Task<T> WriteAsync<T>(Func<SqliteConnection, T> write, CancellationToken cancellationToken)
     {
-        await WriteGate.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await _writers.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            return await Task.Run(() => Write(write), cancellationToken).ConfigureAwait(false);
+            return await Task.Run(() => WriteInGate(write, cancellationToken), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _writers.Release();
+        }
+    }
+
+    /// <summary>
+    /// The gate is taken and given back by the thread that writes. Around the way to a thread of the pool and back it was kept for more than 100 ms
+    /// on a machine short of processor time, and the message log waited.
+    /// </summary>
+    private T WriteInGate<T>(Func<SqliteConnection, T> write, CancellationToken cancellationToken)
+    {
+        // Whoever waits asynchronously is handed the gate, and is not overtaken by a message log that comes back at once.
+        WriteGate.WaitAsync(cancellationToken).GetAwaiter().GetResult();
+        try
+        {
+            return Write(write);
         }
         finally
         {
@@ -179,6 +201,7 @@ internal sealed class SqliteConnections : IDisposable
             reader.Dispose();
         _writer?.Dispose();
         _readers.Dispose();
+        _writers.Dispose();
         WriteGate.Dispose();
     }
 }
