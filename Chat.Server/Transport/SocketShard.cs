@@ -66,10 +66,10 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private readonly CongestedRooms _congested = new();
     private readonly List<Outlet> _postponed = [];
     private readonly List<Acceptor?> _acceptors = [];
+    private readonly WakeModeration _moderation;
     private ShardSocket?[] _sockets = new ShardSocket?[256];
     private uint[] _generations = new uint[256];
     private volatile bool _isStopping;
-    private readonly WakeModeration _moderation;
     private long _waits;
     private long _turnSends;
     private long _turnEvents;
