@@ -79,7 +79,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private long _waited;
     private bool _isSaturated;
 
-    public SocketShard(int index, SessionLimits limits, TimeProvider time, SendEngine engine, int turnIntervalUs = 0)
+    public SocketShard(int index, SessionLimits limits, TimeProvider time, SendEngine engine, int turnIntervalUs)
         : base(index, limits, time)
     {
         _moderation = new WakeModeration(turnIntervalUs);
@@ -323,7 +323,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
 
         long start = Stopwatch.GetTimestamp();
-        _moderation.BeginTurn(start, start - _turnEnd, wasAsleep: hasSlept || timeoutMs != 0);
+        _moderation.BeginTurn(start, wasAsleep: !_isSaturated && (hasSlept || timeoutMs != 0));
         for (int i = 0; i < count; i++)
         {
             byte* entry = events + (i * Libc.EpollEventBytes);

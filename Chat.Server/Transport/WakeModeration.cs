@@ -22,9 +22,6 @@ internal sealed class WakeModeration(int intervalUs)
     /// <summary>2,000 a second: at an interval of a millisecond half of them are saved.</summary>
     public const int WakesPerWindowMin = 2 * WindowMs;
 
-    /// <summary>A thread with less time to spare is not woken for each event: it finds the next one waiting.</summary>
-    public const double WaitedShareMin = 0.25;
-
     /// <summary>What must still come in, of what came in before.</summary>
     public const double InputShareMin = 0.75;
 
@@ -41,7 +38,6 @@ internal sealed class WakeModeration(int intervalUs)
     private volatile Phase _phase;
     private long _turnStart;
     private long _windowStart;
-    private long _waited;
     private int _wakes;
     private long _input;
     private double _inputRateBefore;
@@ -64,12 +60,12 @@ internal sealed class WakeModeration(int intervalUs)
 
     /// <summary>A turn begins.</summary>
     /// <param name="now">When.</param>
-    /// <param name="waitedTicks">Since the last one ended.</param>
-    /// <param name="wasAsleep">The thread had nothing to do and was woken, or has slept until <see cref="NextTurn"/>.</param>
-    public void BeginTurn(long now, long waitedTicks, bool wasAsleep)
+    /// <param name="wasAsleep">
+    /// The thread had nothing to do and was woken, or has slept until <see cref="NextTurn"/>. Not when it is saturated: it finds the next event waiting.
+    /// </param>
+    public void BeginTurn(long now, bool wasAsleep)
     {
         _turnStart = now;
-        _waited += waitedTicks;
         _wakes += wasAsleep ? 1 : 0;
         long elapsed = now - _windowStart;
         if (elapsed < WindowTicks)
@@ -79,7 +75,6 @@ internal sealed class WakeModeration(int intervalUs)
 
         Decide(elapsed, (double)_input / elapsed);
         _windowStart = now;
-        _waited = 0;
         _wakes = 0;
         _input = 0;
     }
@@ -92,7 +87,7 @@ internal sealed class WakeModeration(int intervalUs)
         bool isOver = elapsed >= 2 * WindowTicks; // Traffic came to an end in it, and says nothing about who was slowed down.
         switch (_phase)
         {
-            case Phase.Watching when !isOver && _wakes >= WakesPerWindowMin && _waited >= elapsed * WaitedShareMin && _intervalTicks > 0:
+            case Phase.Watching when !isOver && _wakes >= WakesPerWindowMin && _intervalTicks > 0:
                 _inputRateBefore = inputRate;
                 _phase = Phase.Trying;
                 break;

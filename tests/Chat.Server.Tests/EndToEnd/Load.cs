@@ -19,13 +19,14 @@ internal sealed class Load : IAsyncDisposable
     private readonly long _room;
     private readonly LoyalClient[] _clients;
     private readonly Task[] _running;
+    private readonly SemaphoreSlim _acknowledgements = new(0);
 
     private Load(RunningServer server, User user, long room)
     {
         _server = server;
         _user = user;
         _room = room;
-        _clients = [.. Enumerable.Range(0, Clients).Select(number => new LoyalClient(server, user, room, $"c{number}"))];
+        _clients = [.. Enumerable.Range(0, Clients).Select(number => new LoyalClient(server, user, room, $"c{number}", () => _acknowledgements.Release()))];
         _running = [.. _clients.Select(client => Task.Run(client.RunAsync))];
     }
 
@@ -40,17 +41,21 @@ internal sealed class Load : IAsyncDisposable
     /// <summary>Waits until more messages have been acknowledged.</summary>
     public async Task ProgressAsync()
     {
-        int before = Acknowledged;
-        for (long startedAt = Environment.TickCount64; Acknowledged < before + Progress; await Task.Delay(5))
+        while (_acknowledgements.Wait(0, CancellationToken.None))
         {
-            foreach (Task running in _running)
-            {
-                Assert.False(running.IsCompleted, $"A client ended: {running.Exception?.GetBaseException()}");
-            }
+            // It came before.
+        }
 
-            if (Environment.TickCount64 - startedAt > Patience.TotalMilliseconds)
+        using var patience = new CancellationTokenSource(Patience);
+        Task<Task> ended = Task.WhenAny(_running);
+        for (int acknowledged = 0; acknowledged < Progress; acknowledged++)
+        {
+            Task next = _acknowledgements.WaitAsync(patience.Token);
+            await Task.WhenAny(next, ended);
+            Assert.False(ended.IsCompleted, $"A client ended: {(ended.IsCompleted ? ended.Result.Exception?.GetBaseException() : null)}");
+            if (next.IsCanceled)
             {
-                throw new XunitException($"Only {Acknowledged - before} acknowledgements in {Patience.TotalSeconds} s.\n{_server.Process.Output}");
+                throw new XunitException($"Only {acknowledged} acknowledgements in {Patience.TotalSeconds} s.\n{_server.Process.Output}");
             }
         }
     }
@@ -63,7 +68,7 @@ internal sealed class Load : IAsyncDisposable
         IReadOnlyList<JsonElement> history = await _server.HistoryAsync(_user, _room);
         Assert.Equal(Enumerable.Range(1, history.Count).Select(seq => (long)seq), history.Select(message => message.Number("seq")));
         Assert.All(_clients, client => client.Check(history));
-        Assert.Equal(Acknowledged, history.Count); // Nothing but what was sent.
+        Assert.Equal(_clients.Sum(client => client.AcknowledgedCount), history.Count); // Nothing but what was sent.
     }
 
     public async ValueTask DisposeAsync()
@@ -71,8 +76,6 @@ internal sealed class Load : IAsyncDisposable
         Stop();
         await Task.WhenAll(_running).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // A failed test says why itself.
     }
-
-    private int Acknowledged => _clients.Sum(client => client.AcknowledgedCount);
 
     private void Stop() => Array.ForEach(_clients, client => client.Stop());
 }

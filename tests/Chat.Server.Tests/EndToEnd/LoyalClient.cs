@@ -7,7 +7,12 @@ namespace Chat.Server.Tests.EndToEnd;
 /// A client as docs/protocol.md asks for it: keeps each message until its acknowledgement, comes back with the last seq and epoch it has, drops what was
 /// rolled back, and sends again what has no acknowledgement, in its order. It writes down what it saw and what it was promised.
 /// </summary>
-internal sealed class LoyalClient(RunningServer server, User user, long room, string name)
+/// <param name="server">Where it talks.</param>
+/// <param name="user">As whom.</param>
+/// <param name="room">In which room.</param>
+/// <param name="name">Begins its nonces.</param>
+/// <param name="onAcknowledged">Called for each message, at its first acknowledgement.</param>
+internal sealed class LoyalClient(RunningServer server, User user, long room, string name, Action onAcknowledged)
 {
     private const int UnacknowledgedMax = 30;
 
@@ -18,11 +23,10 @@ internal sealed class LoyalClient(RunningServer server, User user, long room, st
     private readonly Dictionary<int, (long Seq, long Id)> _acknowledged = [];
     private long _epoch = -1;
     private int _sent;
-    private int _acknowledgedCount;
     private volatile bool _isStopping;
 
-    /// <summary>May be read while it runs.</summary>
-    public int AcknowledgedCount => Volatile.Read(ref _acknowledgedCount);
+    /// <summary>After <see cref="RunAsync"/>.</summary>
+    public int AcknowledgedCount => _acknowledged.Count;
 
     /// <summary>How often it was told to drop something.</summary>
     public int Rollbacks { get; private set; }
@@ -129,7 +133,7 @@ internal sealed class LoyalClient(RunningServer server, User user, long room, st
                 if (_unacknowledged.Remove(number))
                 {
                     _acknowledged.Add(number, (next.Number("seq"), next.Number("id")));
-                    Volatile.Write(ref _acknowledgedCount, _acknowledged.Count);
+                    onAcknowledged();
                 }
 
                 Assert.Equal(_acknowledged[number], (next.Number("seq"), next.Number("id")));

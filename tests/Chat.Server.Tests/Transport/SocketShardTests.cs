@@ -163,22 +163,27 @@ public sealed class SocketShardTests
                 }
             }
         }, TestContext.Current.CancellationToken);
-        await moderated.Task.WaitAsync(TransportSetup.Patience, TestContext.Current.CancellationToken);
-        for (int seq = 1; seq <= Messages;)
+        try
         {
-            for (int i = 0; i < Burst; i++)
+            await moderated.Task.WaitAsync(TransportSetup.Patience, TestContext.Current.CancellationToken);
+            for (int seq = 1; seq <= Messages;)
             {
-                await sender.SendAsync(say);
-            }
+                for (int i = 0; i < Burst; i++)
+                {
+                    await sender.SendAsync(say);
+                }
 
-            for (int i = 0; i < Burst; i++, seq++)
-            {
-                Assert.Equal(seq, (await reader.ReadFrameAsync()).Seq);
+                for (int i = 0; i < Burst; i++, seq++)
+                {
+                    Assert.Equal(seq, (await reader.ReadFrameAsync()).Seq);
+                }
             }
         }
-
-        await over.CancelAsync();
-        await waking;
+        finally
+        {
+            await over.CancelAsync(); // Before the shard ends, also when the test fails.
+            await waking;
+        }
     }
 
     [Theory]

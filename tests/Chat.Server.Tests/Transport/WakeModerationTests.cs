@@ -15,14 +15,14 @@ public sealed class WakeModerationTests
     private long _now;
 
     /// <summary>A window with so many turns, evenly spread.</summary>
-    private void Window(int turns, int bytes, double waitedShare = 0.5, bool areWakes = true)
+    private void Window(int turns, int bytes, bool areWakes = true)
     {
         long start = _now;
         _moderation.OnInput(bytes);
         for (int i = 1; i <= turns; i++)
         {
             _now = start + (WindowTicks * i / turns);
-            _moderation.BeginTurn(_now, (long)(WindowTicks / turns * waitedShare), areWakes);
+            _moderation.BeginTurn(_now, areWakes);
         }
     }
 
@@ -59,14 +59,13 @@ public sealed class WakeModerationTests
     }
 
     [Theory]
-    [InlineData(WakeModeration.WakesPerWindowMin - 1, 0.5, true)] // Not often.
-    [InlineData(Often, WakeModeration.WaitedShareMin - 0.05, true)] // No time to spare: the next event waits already.
-    [InlineData(Often, 0.5, false)] // Gathering and looks at what is left over are no wake-ups.
-    public void Otherwise_turns_begin_at_once(int turns, double waitedShare, bool areWakes)
+    [InlineData(WakeModeration.WakesPerWindowMin - 1, true)] // Not often.
+    [InlineData(Often, false)] // Gathering, looks at what is left over, and a saturated shard's turns are no wake-ups.
+    public void Otherwise_turns_begin_at_once(int turns, bool areWakes)
     {
         for (int i = 0; i < 100; i++)
         {
-            Window(turns, Bytes, waitedShare, areWakes);
+            Window(turns, Bytes, areWakes);
             Assert.False(_moderation.IsOn);
             Assert.True(_moderation.NextTurn <= _now);
         }
@@ -137,7 +136,7 @@ public sealed class WakeModerationTests
         Window(Often, Bytes);
         Assert.True(_moderation.IsOn);
         _now += 100 * WindowTicks;
-        _moderation.BeginTurn(_now, 100 * WindowTicks, wasAsleep: true);
+        _moderation.BeginTurn(_now, wasAsleep: true);
         Assert.False(_moderation.IsOn);
         Window(Often, Bytes);
         Assert.True(_moderation.IsOn);
@@ -149,7 +148,7 @@ public sealed class WakeModerationTests
         var off = new WakeModeration(0);
         for (long now = 0; now < 100 * WindowTicks; now += WindowTicks / Often)
         {
-            off.BeginTurn(now, WindowTicks / Often / 2, wasAsleep: true);
+            off.BeginTurn(now, wasAsleep: true);
             Assert.False(off.IsOn);
         }
     }
