@@ -72,7 +72,6 @@ public struct MessageReader : IDisposable
     private readonly InflateHistory? _history;
     private byte[]? _pieces;
     private int _length;
-    private readonly int _messageBytesMax;
 
     // The frame whose payload is arriving; nothing is arriving when _frameRemaining is 0.
     private int _frameRemaining;
@@ -94,10 +93,13 @@ public struct MessageReader : IDisposable
         // Up to 1 GiB the pool hands out powers of two, which is what makes the buffer double as it grows.
         Invariant.Require(messageBytesMax is >= 0 and <= 1 << 30);
         _sender = sender;
-        _messageBytesMax = messageBytesMax;
+        MessageBytesMax = messageBytesMax;
         _compression = isDeflateAgreed ? Compression.Agreed : Compression.None;
         _history = history;
     }
+
+    /// <summary>Limit for one message, in bytes.</summary>
+    public int MessageBytesMax { get; }
 
     [Flags]
     private enum Compression : byte
@@ -292,7 +294,7 @@ public struct MessageReader : IDisposable
     {
         bool isCompressed = (_compression & Compression.Message) != 0
             || (_compression != Compression.None && !rest.IsEmpty && (rest[0] & FrameReader.Rsv1Bit) != 0);
-        return (isCompressed ? _messageBytesMax + (_messageBytesMax >> 3) + CompressedBytesAdded : _messageBytesMax) - _length;
+        return (isCompressed ? MessageBytesMax + (MessageBytesMax >> 3) + CompressedBytesAdded : MessageBytesMax) - _length;
     }
 
     private void BeginFrame(in FrameHeader header)
@@ -334,7 +336,7 @@ public struct MessageReader : IDisposable
 
     private ReadStatus EndMessage(out ReadOnlySpan<byte> payload, out ProtocolError error)
     {
-        Debug.Assert(_length <= _messageBytesMax);
+        Debug.Assert(_length <= MessageBytesMax);
         payload = default;
         error = default;
         if (_messageOpcode == Opcode.Text && !_utf8.IsComplete)
@@ -356,7 +358,7 @@ public struct MessageReader : IDisposable
     private ReadStatus EndCompressed(Span<byte> scratch, out ReadOnlySpan<byte> payload, out ProtocolError error)
     {
         InflateStatus inflated = Inflater.OfThread.Inflate(
-            _pieces.AsSpan(0, _length), scratch, _messageBytesMax, _history, out byte[]? rented, out int length);
+            _pieces.AsSpan(0, _length), scratch, MessageBytesMax, _history, out byte[]? rented, out int length);
         Opcode opcode = _messageOpcode;
         Release();
         _pieces = rented;

@@ -179,6 +179,7 @@ internal sealed partial class ChatConnectionHandler(
     private static async Task ReadAsync(WebSocketSession session, PipeOutlet outlet, PipeReader input, Shard shard)
     {
         bool isOpen = true;
+        var pace = new LingerPace(session.MessageBytesMax, shard.Time);
         _ = outlet.Drained.ContinueWith(
             static (_, reader) => ((PipeReader)reader!).CancelPendingRead(),
             input,
@@ -190,6 +191,7 @@ internal sealed partial class ChatConnectionHandler(
             ReadResult read = await input.ReadAsync();
             ReadOnlySequence<byte> buffer = read.Buffer;
             SequencePosition consumed = buffer.End;
+            bool wasOpen = isOpen;
             if (isOpen && !buffer.IsEmpty)
             {
                 isOpen = session.Receive(buffer, out consumed);
@@ -197,8 +199,9 @@ internal sealed partial class ChatConnectionHandler(
 
             Invariant.Require(isOpen || buffer.IsEmpty || consumed.Equals(buffer.End));
             bool hasUnread = isOpen && session.HasUnread;
+            long bytes = buffer.Length;
             input.AdvanceTo(consumed, hasUnread ? consumed : buffer.End);
-            if (read.IsCompleted && !hasUnread)
+            if ((read.IsCompleted && !hasUnread) || (!wasOpen && !await pace.TryGoOnAsync(bytes)))
             {
                 return;
             }
@@ -206,7 +209,7 @@ internal sealed partial class ChatConnectionHandler(
             if (read.IsCanceled && outlet.Drained.IsCompleted)
             {
                 // RFC 6455 section 7.1.1.
-                await Linger.DiscardAsync(input, session.HasPeerClosed ? Linger.TrailMs : shard.Limits.CloseTimeoutMs, shard.Time);
+                await Linger.DiscardAsync(input, session.HasPeerClosed ? Linger.TrailMs : shard.Limits.CloseTimeoutMs, shard.Time, pace);
                 return;
             }
         }

@@ -4,7 +4,8 @@ namespace Chat.Server.Connections;
 
 /// <summary>
 /// What comes between our last word and the close: a close with unread input makes the kernel send a reset, which can take the last word away
-/// from a peer that has not read it yet. On the shards the kernel's half-close does this; a pipe has none.
+/// from a peer that has not read it yet. So what it still sends is taken and dropped: for a while, and after a WebSocket's last word at a
+/// pace that costs next to nothing, since whoever floods goes on regardless.
 /// </summary>
 internal static class Linger
 {
@@ -14,8 +15,22 @@ internal static class Linger
     /// <summary>Behind the peer's own last word there is nothing to come. What it had sent on its way regardless is here by then.</summary>
     public const int TrailMs = 20;
 
-    /// <summary>Takes what the peer sends until it ends, or is quiet, or that long has passed.</summary>
-    public static async Task DiscardAsync(PipeReader input, int mostMs, TimeProvider time)
+    /// <summary>What is dropped at once, in bytes, and then nothing for <see cref="IntervalMs"/>: 12 MB/s.</summary>
+    public const int ShareBytes = 128 * 1024;
+
+    /// <summary>From one share to the next, in milliseconds.</summary>
+    public const int IntervalMs = 10;
+
+    /// <summary>Who has sent more than <see cref="BytesMax"/> has so long to read our last word, in milliseconds, before it is cut off.</summary>
+    public const int CutMs = 500;
+
+    private const int BytesMin = 256 * 1024;
+
+    /// <summary>How much is dropped at that pace: twice the longest message, so that one that was too long can be sent to its end.</summary>
+    public static long BytesMax(int messageBytesMax) => Math.Max(BytesMin, 2L * messageBytesMax);
+
+    /// <summary>Takes what the peer sends until it ends, or is quiet, or that long has passed, or a pace says so.</summary>
+    public static async Task DiscardAsync(PipeReader input, int mostMs, TimeProvider time, LingerPace? pace = null)
     {
         long startedAt = time.GetTimestamp();
         await using ITimer quiet = time.CreateTimer(
@@ -24,11 +39,32 @@ internal static class Linger
         {
             quiet.Change(TimeSpan.FromMilliseconds(Math.Min(QuietMs, leftMs)), Timeout.InfiniteTimeSpan);
             ReadResult read = await input.ReadAsync();
+            long bytes = read.Buffer.Length;
             input.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || read.IsCanceled)
+            if (read.IsCompleted || read.IsCanceled || (pace is not null && !await pace.TryGoOnAsync(bytes)))
             {
                 return;
             }
         }
+    }
+}
+
+/// <summary>The pace of one connection on a pipe. One call at a time.</summary>
+/// <param name="messageBytesMax">The session's longest message.</param>
+/// <param name="time">The clock.</param>
+internal sealed class LingerPace(int messageBytesMax, TimeProvider time)
+{
+    private long _bytesLeft = Linger.BytesMax(messageBytesMax);
+
+    /// <summary>So many bytes were dropped: waits until there may be more. False when that was enough, and the peer has had its time.</summary>
+    public async ValueTask<bool> TryGoOnAsync(long bytes)
+    {
+        _bytesLeft -= bytes;
+        if (bytes > 0)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(_bytesLeft < 0 ? Linger.CutMs : Linger.IntervalMs), time);
+        }
+
+        return _bytesLeft >= 0;
     }
 }

@@ -92,6 +92,9 @@ internal abstract class WebSocketSession
     /// <summary>Its place in the shard's list; -1 outside. Only the shard's.</summary>
     public int ShardIndex { get; set; } = -1;
 
+    /// <summary>Of the peer's messages.</summary>
+    public int MessageBytesMax => _reader.MessageBytesMax;
+
     public bool IsOpen => _state == State.Open;
 
     protected SessionServices Services { get; }

@@ -36,6 +36,7 @@ internal static unsafe partial class Libc
     public const int SOCK_NONBLOCK = 0x800;
     public const int MSG_DONTWAIT = 0x40;
     public const int MSG_NOSIGNAL = 0x4000;
+    public const int MSG_TRUNC = 0x20;
     public const int MSG_WAITALL = 0x100;
     public const int SHUT_WR = 1;
 
@@ -166,6 +167,21 @@ internal static unsafe partial class Libc
             while (received < 0 && LastError == EINTR);
             return received < 0 ? -LastError : (int)received;
         }
+    }
+
+    /// <summary>
+    /// Drops at most so many bytes of what has come, without copying them (tcp(7), MSG_TRUNC). Bytes dropped, 0 at the end of input, or a
+    /// negative errno.
+    /// </summary>
+    public static int Discard(int fd, int bytesMax)
+    {
+        nint dropped;
+        do
+        {
+            dropped = recv(fd, null, bytesMax, MSG_DONTWAIT | MSG_TRUNC);
+        }
+        while (dropped < 0 && LastError == EINTR);
+        return dropped < 0 ? -LastError : (int)dropped;
     }
 
     /// <summary>Bytes written and not yet sent. 0 when the kernel does not say.</summary>

@@ -25,11 +25,13 @@ internal sealed class ShardSocket : Outlet
     private SocketInput _input;
     private SocketOutput _output;
     private long _blockedSinceMs;
+    private long _discardedBytes;
     private bool _isArmed;
     private bool _isReadable;
     private bool _isInputUnread;
     private bool _hasHungUp;
     private bool _isInputOver;
+    private bool _isResting;
     private bool _isEndOfInput;
     private bool _isBlocked;
     private bool _isOutputQueued;
@@ -77,6 +79,8 @@ internal sealed class ShardSocket : Outlet
     /// <summary>What the kernel holds and has not sent: the peer's window, or the path, has no room for it. 0 when it is closed.</summary>
     public int UnsentBytes => Fd < 0 ? 0 : Libc.Unsent(Fd);
 
+    private bool IsFlooding => _discardedBytes > Linger.BytesMax(_session!.MessageBytesMax);
+
     /// <summary>Registers for events; they come from then on, once for every change (edge-triggered). Shard thread.</summary>
     public void Arm()
     {
@@ -116,13 +120,31 @@ internal sealed class ShardSocket : Outlet
             return;
         }
 
-        if (_session is not null)
+        if (_isInputOver)
+        {
+            Discard();
+        }
+        else if (_session is not null)
         {
             ReadForSession();
         }
         else if (Connection.Reader is { IsWaiting: true } reader && Fill(reader))
         {
             reader.CompleteWait();
+        }
+    }
+
+    /// <summary>The time is over for which it asked <see cref="SocketShard.Rest"/>. Shard thread.</summary>
+    public void EndRest()
+    {
+        _isResting = false;
+        if (IsFlooding)
+        {
+            Close();
+        }
+        else if (_isReadable)
+        {
+            _shard.Read(this);
         }
     }
 
@@ -384,13 +406,10 @@ internal sealed class ShardSocket : Outlet
             }
 
             _shard.OnInput(count);
-            if (!_isInputOver)
+            Consume(new ReadOnlySequence<byte>(scratch, 0, kept + count));
+            if (_isInputUnread)
             {
-                Consume(new ReadOnlySequence<byte>(scratch, 0, kept + count));
-                if (_isInputUnread)
-                {
-                    return; // It is still readable: what it has now goes first.
-                }
+                return; // It is still readable: what it has now goes first.
             }
 
             if (count < free.Length && !_hasHungUp)
@@ -400,11 +419,41 @@ internal sealed class ShardSocket : Outlet
             }
 
             total += count;
-            if (total >= ReadBytesPerTurnMax)
+            if (total >= ReadBytesPerTurnMax || _isInputOver)
             {
                 _shard.ReadOn(this);
                 return;
             }
+        }
+    }
+
+    /// <summary>Drops a share of what a peer sends to whom we have said our last word. What it sent before its own is taken without rest.</summary>
+    private void Discard()
+    {
+        if (_isResting && !_hasHungUp)
+        {
+            return;
+        }
+
+        int count = Libc.Discard(Fd, Linger.ShareBytes);
+        if (count == -Libc.EAGAIN)
+        {
+            _isReadable = false;
+        }
+        else if (count <= 0)
+        {
+            OnEndOfInput(isReset: count < 0);
+        }
+        else if (_hasHungUp)
+        {
+            _shard.ReadOn(this);
+        }
+        else
+        {
+            _isReadable = count == Linger.ShareBytes; // Edge-triggered: what comes from now on makes a new event.
+            _discardedBytes += count;
+            _isResting = true;
+            _shard.Rest(this, IsFlooding ? Linger.CutMs : Linger.IntervalMs);
         }
     }
 

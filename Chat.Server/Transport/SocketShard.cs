@@ -64,6 +64,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private readonly Queue<ShardSocket> _unfinished = new();
     private readonly List<Delivery> _deliveries = [];
     private readonly CongestedRooms _congested = new();
+    private readonly RestingSockets _resting = new();
     private readonly List<Outlet> _postponed = [];
     private readonly List<Acceptor?> _acceptors = [];
     private readonly WakeModeration _moderation;
@@ -184,6 +185,9 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
     /// <summary>The socket has more to read than its turn allows. Shard thread.</summary>
     public void ReadOn(ShardSocket socket) => Queue(socket, _unfinished);
+
+    /// <summary>Leaves a socket alone for a while; <see cref="ShardSocket.EndRest"/> is called then. Shard thread.</summary>
+    public void Rest(ShardSocket socket, int ms) => _resting.Add(socket, NowMs + ms);
 
     public override void FlushAtLeisure(Outlet outlet)
     {
@@ -309,6 +313,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             : _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
             : !_congested.IsEmpty ? CongestedRooms.LookMs
             : _postponed.Count > 0 ? (int)MsUntil(_loadWindowEnd)
+            : !_resting.IsEmpty ? _resting.MsLeft(NowMs)
             : Timeout.Infinite;
         if (timeoutMs != 0)
         {
@@ -328,6 +333,11 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         {
             byte* entry = events + (i * Libc.EpollEventBytes);
             Dispatch(*(uint*)entry, *(ulong*)(entry + Libc.EpollEventDataOffset));
+        }
+
+        while (_resting.TryWake(NowMs, out ShardSocket rested))
+        {
+            rested.EndRest();
         }
 
         ReadQueued(start + (ReadMsMax * Stopwatch.Frequency / 1000));

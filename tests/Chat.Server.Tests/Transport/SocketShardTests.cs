@@ -107,6 +107,43 @@ public sealed class SocketShardTests
 
     [Theory]
     [MemberData(nameof(Engines))]
+    public async Task Who_was_sending_when_it_was_told_can_send_that_to_its_end(string engine)
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        using ShardClient client = await setup.JoinAsync([setup.Rooms.Room]);
+        await client.SendAsync([.. ClientFrame(Opcode.Binary, [1]), .. new byte[200 * 1024], .. ClientFrame(Opcode.Close, [3, 235])]);
+
+        Assert.Equal(CloseCode.UnsupportedData, (await client.ReadFrameAsync()).CloseCode);
+        Assert.Empty(await client.ReadToEndAsync());
+        client.Socket.Shutdown(SocketShutdown.Send);
+        await setup.AllCloseAsync(1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Who_floods_after_our_last_word_can_read_it_and_is_cut_off(string engine)
+    {
+        const int SentMost = 64 << 20; // More than both kernels' buffers; a second of what loopback carries.
+        await using TransportSetup setup = await TransportSetup.OpenAsync(
+            engine, limits: TransportSetup.Limits with { CloseTimeoutMs = int.MaxValue });
+        using ShardClient client = await setup.JoinAsync([setup.Rooms.Room]);
+        await client.SendAsync(ClientFrame(Opcode.Binary, [1]));
+        int sent = 0;
+        byte[] flood = new byte[64 * 1024];
+        await Assert.ThrowsAsync<SocketException>(async () =>
+        {
+            for (; sent < SentMost; sent += flood.Length)
+            {
+                await client.SendAsync(flood);
+            }
+        });
+
+        Assert.Equal(CloseCode.UnsupportedData, (await client.ReadFrameAsync()).CloseCode);
+        await setup.AllCloseAsync(1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
     public async Task A_member_that_stops_gets_4002_between_two_frames_and_the_others_everything(string engine)
     {
         const int Messages = 3000;
