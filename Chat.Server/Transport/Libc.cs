@@ -67,6 +67,13 @@ internal static unsafe partial class Libc
     // bits/resource.h (sys/resource.h)
     public const int PRIO_PROCESS = 0;
 
+    // linux/sched.h
+    public const uint SCHED_OTHER = 0;
+
+    // asm/unistd_64.h, asm-generic/unistd.h
+    public const nint SYS_sched_setattr_x64 = 314;
+    public const nint SYS_sched_setattr_arm64 = 274;
+
     // asm-generic/unistd.h: the same on every architecture.
     public const nint SYS_io_uring_setup = 425;
     public const nint SYS_io_uring_enter = 426;
@@ -191,6 +198,27 @@ internal static unsafe partial class Libc
         return ioctl(fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
     }
 
+    /// <summary>
+    /// Asks for slices of that length for the calling thread, which goes on at that nice value. False where the kernel refuses; one older than
+    /// 6.12 takes the call and leaves the slice as it was.
+    /// </summary>
+    public static bool TrySetSlice(int nice, ulong sliceNs)
+    {
+        nint number = RuntimeInformation.ProcessArchitecture switch
+        {
+            Architecture.X64 => SYS_sched_setattr_x64,
+            Architecture.Arm64 => SYS_sched_setattr_arm64,
+            _ => -1,
+        };
+        if (number < 0)
+        {
+            return false;
+        }
+
+        var attributes = new SchedAttr { Size = (uint)sizeof(SchedAttr), Policy = SCHED_OTHER, Nice = nice, Runtime = sliceNs };
+        return syscall(number, 0, (nint)(&attributes), 0, 0, 0, 0) == 0;
+    }
+
     /// <summary>Blocks until a time of <see cref="System.Diagnostics.Stopwatch"/>, which is the monotonic clock in nanoseconds; a signal may end it early.</summary>
     public static void SleepUntil(long timestamp)
     {
@@ -201,4 +229,17 @@ internal static unsafe partial class Libc
 
     /// <summary>The exception for a call that must not fail.</summary>
     public static IOException Failure(string call) => new($"{call}: {Marshal.GetPInvokeErrorMessage(LastError)}");
+
+    /// <summary>struct sched_attr, SCHED_ATTR_SIZE_VER0 (linux/sched/types.h).</summary>
+    private struct SchedAttr
+    {
+        public uint Size;
+        public uint Policy;
+        public ulong Flags;
+        public int Nice;
+        public uint Priority;
+        public ulong Runtime;
+        public ulong Deadline;
+        public ulong Period;
+    }
 }
