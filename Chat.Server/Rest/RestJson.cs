@@ -59,7 +59,6 @@ internal sealed record ProblemJson(
 [JsonSerializable(typeof(UserJson))]
 [JsonSerializable(typeof(SessionJson))]
 [JsonSerializable(typeof(RoomJson))]
-[JsonSerializable(typeof(List<RoomJson>))]
 [JsonSerializable(typeof(MessageJson))]
 [JsonSerializable(typeof(HistoryJson))]
 [JsonSerializable(typeof(List<MemberJson>))]

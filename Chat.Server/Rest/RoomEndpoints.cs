@@ -30,7 +30,8 @@ internal sealed class RoomEndpoints(
     /// </summary>
     private static readonly TimeSpan RoomListAgeMax = TimeSpan.FromSeconds(1);
 
-    private RoomList? _list;
+    private ReadRooms? _list;
+    private Func<RoomRecord, RoomNow>? _now; // One delegate for all answers.
     private int _listVersion;
 
     public IReadOnlyList<Route> Routes =>
@@ -47,16 +48,16 @@ internal sealed class RoomEndpoints(
 
     private ValueTask<Response> ListAsync(RestCall call)
     {
-        RoomList? list = Volatile.Read(ref _list);
+        ReadRooms? list = Volatile.Read(ref _list);
         return list is not null && time.GetElapsedTime(list.ReadAt) < RoomListAgeMax
-            ? new(ToResponse(list.Records))
+            ? new(ToResponse(list.Rooms))
             : ReadListAsync(call.Aborted);
     }
 
     private async ValueTask<Response> ReadListAsync(CancellationToken aborted)
     {
         int version = Volatile.Read(ref _listVersion);
-        var list = new RoomList(await store.ListRoomsAsync(aborted), time.GetTimestamp());
+        var list = new ReadRooms(new RoomList(await store.ListRoomsAsync(aborted)), time.GetTimestamp());
         Volatile.Write(ref _list, list);
         // A room was created while we read, perhaps behind our back: whoever created it must find it in the next list.
         if (version != Volatile.Read(ref _listVersion))
@@ -64,19 +65,10 @@ internal sealed class RoomEndpoints(
             Volatile.Write(ref _list, null);
         }
 
-        return ToResponse(list.Records);
+        return ToResponse(list.Rooms);
     }
 
-    private Response ToResponse(IReadOnlyList<RoomRecord> records)
-    {
-        var rooms = new List<RoomJson>(records.Count);
-        foreach (RoomRecord record in records)
-        {
-            rooms.Add(ToJson(record));
-        }
-
-        return Response.Json(200, rooms, RestJson.Default.ListRoomJson);
-    }
+    private Response ToResponse(RoomList list) => new(200, list.ToJson(_now ??= Now));
 
     private async ValueTask<Response> GetAsync(RestCall call)
     {
@@ -266,18 +258,19 @@ internal sealed class RoomEndpoints(
         return Response.NoContent;
     }
 
-    private RoomJson ToJson(RoomRecord record)
+    private RoomNow Now(RoomRecord record)
     {
         Room? room = rooms.FindLoaded(record.Id);
-        return new RoomJson(
-            record.Id,
-            record.Name,
-            RestJson.Timestamp(record.CreatedAt),
-            Math.Max(record.LastSeq, room?.HeadSeq ?? 0),
-            room?.MemberCount ?? 0);
+        return new RoomNow(Math.Max(record.LastSeq, room?.HeadSeq ?? 0), room?.MemberCount ?? 0);
     }
 
-    private sealed record RoomList(IReadOnlyList<RoomRecord> Records, long ReadAt);
+    private RoomJson ToJson(RoomRecord record)
+    {
+        RoomNow now = Now(record);
+        return new RoomJson(record.Id, record.Name, RestJson.Timestamp(record.CreatedAt), now.LastSeq, now.Online);
+    }
+
+    private sealed record ReadRooms(RoomList Rooms, long ReadAt);
 
     private static MessageJson ToJson(MessageRecord message) => new(
         "message",

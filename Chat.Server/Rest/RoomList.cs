@@ -1,0 +1,82 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Text.Json;
+using Chat.Protocol;
+using Chat.Storage;
+
+namespace Chat.Server.Rest;
+
+/// <summary>What a room says of itself now. <c>LastSeq</c> is 0 before its first message, <c>Online</c> counts connections.</summary>
+internal readonly record struct RoomNow(long LastSeq, int Online);
+
+/// <summary>
+/// The answer to <c>GET /rooms</c>: of each room what does not change is encoded once, and copied for each answer. Immutable, thread-safe.
+/// </summary>
+internal sealed class RoomList
+{
+    private const int NumberBytesMax = 20; // Of an Int64.
+
+    private readonly IReadOnlyList<RoomRecord> _records;
+    private readonly byte[][] _starts;
+    private readonly int _bytesMax;
+
+    public RoomList(IReadOnlyList<RoomRecord> records)
+    {
+        _records = records;
+        _starts = new byte[records.Count][];
+        _bytesMax = "[]"u8.Length;
+        for (int i = 0; i < _starts.Length; i++)
+        {
+            _starts[i] = StartOf(records[i]);
+            _bytesMax += _starts[i].Length + NumberBytesMax + Online.Length + NumberBytesMax + "},"u8.Length;
+        }
+    }
+
+    private static ReadOnlySpan<byte> Online => ",\"online\":"u8;
+
+    /// <summary>An array of <see cref="RoomJson"/>, as the serializer would write it.</summary>
+    /// <param name="now">Asked once for each room.</param>
+    public byte[] ToJson(Func<RoomRecord, RoomNow> now)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(_bytesMax);
+        int length = 0;
+        Append(buffer, ref length, "["u8);
+        for (int i = 0; i < _starts.Length; i++)
+        {
+            RoomNow room = now(_records[i]);
+            Append(buffer, ref length, _starts[i]);
+            Append(buffer, ref length, room.LastSeq);
+            Append(buffer, ref length, Online);
+            Append(buffer, ref length, room.Online);
+            Append(buffer, ref length, i + 1 < _starts.Length ? "},"u8 : "}"u8);
+        }
+
+        Append(buffer, ref length, "]"u8);
+        byte[] json = buffer.AsSpan(0, length).ToArray();
+        ArrayPool<byte>.Shared.Return(buffer);
+        return json;
+    }
+
+    /// <summary>Up to the number of <c>last_seq</c>, which is followed by <c>online</c> alone.</summary>
+    private static byte[] StartOf(RoomRecord record)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(
+            new RoomJson(record.Id, record.Name, RestJson.Timestamp(record.CreatedAt), 0, 0), RestJson.Default.RoomJson);
+        ReadOnlySpan<byte> end = "0,\"online\":0}"u8;
+        Invariant.Require(json.AsSpan().EndsWith(end));
+        return json[..^end.Length];
+    }
+
+    private static void Append(byte[] buffer, ref int length, ReadOnlySpan<byte> bytes)
+    {
+        bytes.CopyTo(buffer.AsSpan(length));
+        length += bytes.Length;
+    }
+
+    private static void Append(byte[] buffer, ref int length, long number)
+    {
+        bool fits = Utf8Formatter.TryFormat(number, buffer.AsSpan(length), out int written);
+        Invariant.Require(fits);
+        length += written;
+    }
+}
