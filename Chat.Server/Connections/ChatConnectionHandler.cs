@@ -179,7 +179,7 @@ internal sealed partial class ChatConnectionHandler(
     private static async Task ReadAsync(WebSocketSession session, PipeOutlet outlet, PipeReader input, Shard shard)
     {
         bool isOpen = true;
-        var pace = new LingerPace(session.MessageBytesMax, shard.Time);
+        var pace = new LingerPace(session.MessageBytesMax);
         _ = outlet.Drained.ContinueWith(
             static (_, reader) => ((PipeReader)reader!).CancelPendingRead(),
             input,
@@ -201,7 +201,7 @@ internal sealed partial class ChatConnectionHandler(
             bool hasUnread = isOpen && session.HasUnread;
             long bytes = buffer.Length;
             input.AdvanceTo(consumed, hasUnread ? consumed : buffer.End);
-            if ((read.IsCompleted && !hasUnread) || (!wasOpen && !await pace.TryGoOnAsync(bytes)))
+            if ((read.IsCompleted && !hasUnread) || (!wasOpen && !await pace.RestAsync(bytes, shard.Time)))
             {
                 return;
             }

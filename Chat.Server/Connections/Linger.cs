@@ -41,7 +41,7 @@ internal static class Linger
             ReadResult read = await input.ReadAsync();
             long bytes = read.Buffer.Length;
             input.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || read.IsCanceled || (pace is not null && !await pace.TryGoOnAsync(bytes)))
+            if (read.IsCompleted || read.IsCanceled || (pace is not null && !await pace.RestAsync(bytes, time)))
             {
                 return;
             }
@@ -49,22 +49,33 @@ internal static class Linger
     }
 }
 
-/// <summary>The pace of one connection on a pipe. One call at a time.</summary>
+/// <summary>The pace of one connection whose session has said its last word. One call at a time.</summary>
 /// <param name="messageBytesMax">The session's longest message.</param>
-/// <param name="time">The clock.</param>
-internal sealed class LingerPace(int messageBytesMax, TimeProvider time)
+internal sealed class LingerPace(int messageBytesMax)
 {
     private long _bytesLeft = Linger.BytesMax(messageBytesMax);
 
-    /// <summary>So many bytes were dropped: waits until there may be more. False when that was enough, and the peer has had its time.</summary>
-    public async ValueTask<bool> TryGoOnAsync(long bytes)
+    /// <summary>It has sent too much: after the next rest it is cut off.</summary>
+    public bool IsOver => _bytesLeft < 0;
+
+    /// <summary>Nothing is dropped for now. Kept by whoever waits.</summary>
+    public bool IsResting { get; set; }
+
+    /// <summary>So many bytes were dropped. How long to rest, in milliseconds.</summary>
+    public int Drop(long bytes)
     {
         _bytesLeft -= bytes;
+        return IsOver ? Linger.CutMs : Linger.IntervalMs;
+    }
+
+    /// <summary>So many bytes were dropped from a pipe: rests. False when the peer is to be cut off.</summary>
+    public async ValueTask<bool> RestAsync(long bytes, TimeProvider time)
+    {
         if (bytes > 0)
         {
-            await Task.Delay(TimeSpan.FromMilliseconds(_bytesLeft < 0 ? Linger.CutMs : Linger.IntervalMs), time);
+            await Task.Delay(TimeSpan.FromMilliseconds(Drop(bytes)), time);
         }
 
-        return _bytesLeft >= 0;
+        return !IsOver;
     }
 }

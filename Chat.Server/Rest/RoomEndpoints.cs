@@ -30,7 +30,7 @@ internal sealed class RoomEndpoints(
     /// </summary>
     private static readonly TimeSpan RoomListAgeMax = TimeSpan.FromSeconds(1);
 
-    private ReadRooms? _list;
+    private RoomList? _list;
     private Func<RoomRecord, RoomNow>? _now; // One delegate for all answers.
     private int _listVersion;
 
@@ -48,16 +48,16 @@ internal sealed class RoomEndpoints(
 
     private ValueTask<Response> ListAsync(RestCall call)
     {
-        ReadRooms? list = Volatile.Read(ref _list);
+        RoomList? list = Volatile.Read(ref _list);
         return list is not null && time.GetElapsedTime(list.ReadAt) < RoomListAgeMax
-            ? new(ToResponse(list.Rooms))
+            ? new(ToResponse(list))
             : ReadListAsync(call.Aborted);
     }
 
     private async ValueTask<Response> ReadListAsync(CancellationToken aborted)
     {
         int version = Volatile.Read(ref _listVersion);
-        var list = new ReadRooms(new RoomList(await store.ListRoomsAsync(aborted)), time.GetTimestamp());
+        var list = new RoomList(await store.ListRoomsAsync(aborted), time.GetTimestamp());
         Volatile.Write(ref _list, list);
         // A room was created while we read, perhaps behind our back: whoever created it must find it in the next list.
         if (version != Volatile.Read(ref _listVersion))
@@ -65,7 +65,7 @@ internal sealed class RoomEndpoints(
             Volatile.Write(ref _list, null);
         }
 
-        return ToResponse(list.Rooms);
+        return ToResponse(list);
     }
 
     private Response ToResponse(RoomList list) => new(200, list.ToJson(_now ??= Now));
@@ -269,8 +269,6 @@ internal sealed class RoomEndpoints(
         RoomNow now = Now(record);
         return new RoomJson(record.Id, record.Name, RestJson.Timestamp(record.CreatedAt), now.LastSeq, now.Online);
     }
-
-    private sealed record ReadRooms(RoomList Rooms, long ReadAt);
 
     private static MessageJson ToJson(MessageRecord message) => new(
         "message",

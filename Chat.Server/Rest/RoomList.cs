@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Text;
 using System.Text.Json;
 using Chat.Protocol;
@@ -20,9 +19,12 @@ internal sealed class RoomList
     private readonly byte[][] _starts;
     private readonly int _bytesMax;
 
-    public RoomList(IReadOnlyList<RoomRecord> records)
+    /// <param name="records">As the store has them.</param>
+    /// <param name="readAt">When it was asked.</param>
+    public RoomList(IReadOnlyList<RoomRecord> records, long readAt)
     {
         _records = records;
+        ReadAt = readAt;
         _starts = new byte[records.Count][];
         _bytesMax = "[]"u8.Length;
         for (int i = 0; i < _starts.Length; i++)
@@ -34,27 +36,28 @@ internal sealed class RoomList
 
     private static ReadOnlySpan<byte> Online => ",\"online\":"u8;
 
+    /// <summary>Of <see cref="TimeProvider.GetTimestamp"/>.</summary>
+    public long ReadAt { get; }
+
     /// <summary>An array of <see cref="RoomJson"/>, as the serializer would write it.</summary>
     /// <param name="now">Asked once for each room.</param>
-    public byte[] ToJson(Func<RoomRecord, RoomNow> now)
+    public ReadOnlyMemory<byte> ToJson(Func<RoomRecord, RoomNow> now)
     {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(_bytesMax);
+        byte[] json = GC.AllocateUninitializedArray<byte>(_bytesMax);
         int length = 0;
-        Append(buffer, ref length, "["u8);
+        Append(json, ref length, "["u8);
         for (int i = 0; i < _starts.Length; i++)
         {
             RoomNow room = now(_records[i]);
-            Append(buffer, ref length, _starts[i]);
-            Append(buffer, ref length, room.LastSeq);
-            Append(buffer, ref length, Online);
-            Append(buffer, ref length, room.Online);
-            Append(buffer, ref length, i + 1 < _starts.Length ? "},"u8 : "}"u8);
+            Append(json, ref length, _starts[i]);
+            Append(json, ref length, room.LastSeq);
+            Append(json, ref length, Online);
+            Append(json, ref length, room.Online);
+            Append(json, ref length, i + 1 < _starts.Length ? "},"u8 : "}"u8);
         }
 
-        Append(buffer, ref length, "]"u8);
-        byte[] json = buffer.AsSpan(0, length).ToArray();
-        ArrayPool<byte>.Shared.Return(buffer);
-        return json;
+        Append(json, ref length, "]"u8);
+        return json.AsMemory(0, length);
     }
 
     /// <summary>Up to the number of <c>last_seq</c>, which is followed by <c>online</c> alone.</summary>

@@ -24,16 +24,12 @@ internal sealed class ShardSocket : Outlet
     private WebSocketSession? _session;
     private SocketInput _input;
     private SocketOutput _output;
-    private long _blockedSinceMs;
-    private long _discardedBytes;
+    private LingerPace? _pace; // Once the session has ended its input.
     private bool _isArmed;
     private bool _isReadable;
     private bool _isInputUnread;
     private bool _hasHungUp;
-    private bool _isInputOver;
-    private bool _isResting;
     private bool _isEndOfInput;
-    private bool _isBlocked;
     private bool _isOutputQueued;
     private bool _isCompleting;
     private bool _isShutDown;
@@ -69,17 +65,15 @@ internal sealed class ShardSocket : Outlet
     public bool HasSession => _session is not null;
 
     /// <summary>Also between an event that says there is room and the flush: frames go on being added there.</summary>
-    public override int BacklogBytes => _blockedSinceMs != 0 ? _output.Length : 0;
+    public override int BacklogBytes => _output.BlockedSinceMs != 0 ? _output.Length : 0;
 
-    public override long BacklogSinceMs => _blockedSinceMs;
+    public override long BacklogSinceMs => _output.BlockedSinceMs;
 
     /// <summary>Nothing waits to be sent, so a range of a ring may go out as it is.</summary>
     public bool CanSendDirectly => _output.IsEmpty && !HasQueuedSend && Fd >= 0 && !_isCompleting;
 
     /// <summary>What the kernel holds and has not sent: the peer's window, or the path, has no room for it. 0 when it is closed.</summary>
     public int UnsentBytes => Fd < 0 ? 0 : Libc.Unsent(Fd);
-
-    private bool IsFlooding => _discardedBytes > Linger.BytesMax(_session!.MessageBytesMax);
 
     /// <summary>Registers for events; they come from then on, once for every change (edge-triggered). Shard thread.</summary>
     public void Arm()
@@ -120,9 +114,9 @@ internal sealed class ShardSocket : Outlet
             return;
         }
 
-        if (_isInputOver)
+        if (_pace is { } pace)
         {
-            Discard();
+            Discard(pace);
         }
         else if (_session is not null)
         {
@@ -137,8 +131,8 @@ internal sealed class ShardSocket : Outlet
     /// <summary>The time is over for which it asked <see cref="SocketShard.Rest"/>. Shard thread.</summary>
     public void EndRest()
     {
-        _isResting = false;
-        if (IsFlooding)
+        _pace!.IsResting = false;
+        if (_pace.IsOver)
         {
             Close();
         }
@@ -239,7 +233,7 @@ internal sealed class ShardSocket : Outlet
             _shard.Sends.Submit();
         }
 
-        if (!_isBlocked && !_output.IsEmpty && Fd >= 0)
+        if (!_output.IsBlocked && !_output.IsEmpty && Fd >= 0)
         {
             _isOutputQueued = true;
             _shard.Sends.SendOutput(this, _output.Bytes);
@@ -260,11 +254,11 @@ internal sealed class ShardSocket : Outlet
         if (sent < _output.Length)
         {
             _output.Advance(sent);
-            Block();
+            _output.Block(_shard.NowMs);
             return;
         }
 
-        ReleaseOutput();
+        _output.Release(_shard.Buffers);
         if (_isCompleting)
         {
             ShutDown();
@@ -287,7 +281,7 @@ internal sealed class ShardSocket : Outlet
         if (sent < range.Length && Fd >= 0)
         {
             _output.Prepend(_shard.Buffers, range, sent);
-            Block();
+            _output.Block(_shard.NowMs);
         }
     }
 
@@ -364,7 +358,7 @@ internal sealed class ShardSocket : Outlet
 
         _shard.Close(this);
         Fd = -1;
-        ReleaseOutput();
+        _output.Release(_shard.Buffers);
         _input.Release();
         _session?.Stop();
         Connection.OnClosed();
@@ -419,7 +413,7 @@ internal sealed class ShardSocket : Outlet
             }
 
             total += count;
-            if (total >= ReadBytesPerTurnMax || _isInputOver)
+            if (total >= ReadBytesPerTurnMax || _pace is not null)
             {
                 _shard.ReadOn(this);
                 return;
@@ -428,9 +422,9 @@ internal sealed class ShardSocket : Outlet
     }
 
     /// <summary>Drops a share of what a peer sends to whom we have said our last word. What it sent before its own is taken without rest.</summary>
-    private void Discard()
+    private void Discard(LingerPace pace)
     {
-        if (_isResting && !_hasHungUp)
+        if (pace.IsResting && !_hasHungUp)
         {
             return;
         }
@@ -451,9 +445,8 @@ internal sealed class ShardSocket : Outlet
         else
         {
             _isReadable = count == Linger.ShareBytes; // Edge-triggered: what comes from now on makes a new event.
-            _discardedBytes += count;
-            _isResting = true;
-            _shard.Rest(this, IsFlooding ? Linger.CutMs : Linger.IntervalMs);
+            pace.IsResting = true;
+            _shard.Rest(this, pace.Drop(count));
         }
     }
 
@@ -466,7 +459,7 @@ internal sealed class ShardSocket : Outlet
         _isConsuming = false;
         if (!isOpen)
         {
-            _isInputOver = true;
+            _pace = new LingerPace(_session.MessageBytesMax);
         }
         else
         {
@@ -490,7 +483,7 @@ internal sealed class ShardSocket : Outlet
         _isReadable = false;
         // A peer that has only shut down its side can still read: after its close frame it gets ours (RFC 6455 section
         // 5.5.1), which the session has posted. Without a close frame it has failed the connection (section 7.1.6).
-        bool isOwedBytes = _isCompleting ? !_output.IsEmpty : _isInputOver;
+        bool isOwedBytes = _isCompleting ? !_output.IsEmpty : _pace is not null;
         if (isReset || !isOwedBytes)
         {
             Close();
@@ -499,24 +492,14 @@ internal sealed class ShardSocket : Outlet
 
     private void OnSendFailed()
     {
-        ReleaseOutput();
+        _output.Release(_shard.Buffers);
         Close();
-    }
-
-    private void Block()
-    {
-        _isBlocked = true;
-        if (_blockedSinceMs == 0)
-        {
-            _blockedSinceMs = _shard.NowMs;
-        }
     }
 
     private void Unblock()
     {
-        if (_isBlocked)
+        if (_output.TryUnblock())
         {
-            _isBlocked = false; // Its age goes on counting until all of it is gone: see ReleaseOutput.
             _shard.FlushLater(this);
         }
     }
@@ -536,12 +519,5 @@ internal sealed class ShardSocket : Outlet
                 Close();
             }
         }
-    }
-
-    private void ReleaseOutput()
-    {
-        _output.Release(_shard.Buffers);
-        _isBlocked = false;
-        _blockedSinceMs = 0;
     }
 }

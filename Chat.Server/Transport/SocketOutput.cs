@@ -14,6 +14,12 @@ internal struct SocketOutput
     private int _end;
     private int _begunFrameBytes;
 
+    /// <summary>The kernel has not taken all of it: no use to send before there is an event.</summary>
+    public bool IsBlocked { get; private set; }
+
+    /// <summary>Since when something has waited here for the kernel, or for the flush after its event; 0 when nothing does.</summary>
+    public long BlockedSinceMs { get; private set; }
+
     public readonly int Length => _end - _start;
 
     public readonly bool IsEmpty => _start == _end;
@@ -51,6 +57,24 @@ internal struct SocketOutput
             ? _begunFrameBytes - sent
             : BytesToBoundary(Bytes[_begunFrameBytes..], sent - _begunFrameBytes);
         _start += sent;
+    }
+
+    /// <summary>The kernel did not take all of it.</summary>
+    public void Block(long nowMs)
+    {
+        IsBlocked = true;
+        if (BlockedSinceMs == 0)
+        {
+            BlockedSinceMs = nowMs;
+        }
+    }
+
+    /// <summary>There is room again; its age goes on counting until all of it is gone. False when it was not blocked.</summary>
+    public bool TryUnblock()
+    {
+        bool wasBlocked = IsBlocked;
+        IsBlocked = false;
+        return wasBlocked;
     }
 
     /// <summary>Drops whole frames; the rest of one that has begun to be sent stays, or the peer would read garbage.</summary>

@@ -154,18 +154,7 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
     private static async Task<int> FloodAsync(RawClient client, byte[] frames, int count)
     {
         Task<(int Code, string Reason)> close = client.ReadCloseAsync();
-        try
-        {
-            for (int sent = 0; sent < count && !close.IsCompleted; sent++)
-            {
-                await client.SendAsync(frames);
-            }
-        }
-        catch (Xunit.Sdk.XunitException exception) when (exception.InnerException is System.Net.Sockets.SocketException)
-        {
-            // Closed meanwhile.
-        }
-
+        await client.FloodAsync(frames, count, until: close);
         return (await close).Code;
     }
 

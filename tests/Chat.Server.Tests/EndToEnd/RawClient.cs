@@ -99,6 +99,25 @@ public sealed class RawClient : IDisposable
         }
     }
 
+    /// <summary>Sends them so many times, or until the server closes or something else has happened. How many times it did.</summary>
+    public async Task<int> FloodAsync(byte[] bytes, int timesMax, Task? until = null)
+    {
+        int times = 0;
+        try
+        {
+            for (; times < timesMax && until is not { IsCompleted: true }; times++)
+            {
+                await SendAsync(bytes);
+            }
+        }
+        catch (Xunit.Sdk.XunitException exception) when (exception.InnerException is SocketException)
+        {
+            // Closed meanwhile.
+        }
+
+        return times;
+    }
+
     /// <summary>Sends a byte a write; with <paramref name="untilAnswered"/> only until an answer has come. Returns how many.</summary>
     public async Task<int> TrickleAsync(string text, bool untilAnswered)
     {

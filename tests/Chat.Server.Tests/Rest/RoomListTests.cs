@@ -10,7 +10,7 @@ public sealed class RoomListTests
     private static readonly DateTimeOffset _createdAt = DateTimeOffset.FromUnixTimeMilliseconds(1_795_000_000_123);
 
     [Fact]
-    public void No_room_is_an_empty_array() => Assert.Equal("[]"u8, new RoomList([]).ToJson(static _ => default));
+    public void No_room_is_an_empty_array() => Assert.Equal("[]"u8, new RoomList([], 0).ToJson(static _ => default).Span);
 
     [Fact]
     public void It_is_what_the_serializer_writes_with_the_numbers_of_now()
@@ -33,9 +33,9 @@ public sealed class RoomListTests
             record.Id, record.Name, RestJson.Timestamp(record.CreatedAt), now[record.Id].LastSeq, now[record.Id].Online))];
         string[] each = [.. expected.Select(static room => JsonSerializer.Serialize(room, RestJson.Default.RoomJson))];
 
-        var list = new RoomList(records);
+        var list = new RoomList(records, 0);
 
-        Assert.Equal($"[{string.Join(',', each)}]", Encoding.UTF8.GetString(list.ToJson(record => now[record.Id])));
+        Assert.Equal($"[{string.Join(',', each)}]", Encoding.UTF8.GetString(list.ToJson(record => now[record.Id]).Span));
         Assert.Equal(4, JsonDocument.Parse(list.ToJson(static _ => default)).RootElement.GetArrayLength()); // Others are other numbers.
     }
 }
