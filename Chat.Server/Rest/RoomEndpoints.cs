@@ -127,12 +127,7 @@ internal sealed class RoomEndpoints(
 
         // A reader sees what it just heard live: in immediate order that includes what is not durable yet.
         HistoryPage page = await log.ReadHistoryAsync(
-            room.Log,
-            before,
-            after,
-            (int)(limit ?? HistoryLimitDefault),
-            call.Aborted,
-            includesPending: settings.Delivery == DeliveryOrder.Immediate);
+            room.Log, before, after, (int)(limit ?? HistoryLimitDefault), seenSeq: room.HeadSeq, call.Aborted);
         return Response.Json(
             200, new HistoryJson([.. page.Messages.Select(ToJson)], page.HasMore, epoch), RestJson.Default.HistoryJson);
     }
@@ -208,7 +203,7 @@ internal sealed class RoomEndpoints(
 
     private async ValueTask<MessageRecord?> FindAsync(Room room, long seq, CancellationToken aborted)
     {
-        HistoryPage page = await log.ReadHistoryAsync(room.Log, seq + 1, seq - 1, 1, aborted);
+        HistoryPage page = await log.ReadHistoryAsync(room.Log, seq + 1, seq - 1, 1, seenSeq: seq, aborted);
         return page.Messages.Count == 1 ? page.Messages[0] : null;
     }
 

@@ -22,12 +22,6 @@ internal sealed class ReplayCache(MessageLog log, IChatStore store, TimeProvider
     /// <summary>Framed events of all rooms together that may be kept; beyond it the oldest go, and cost another query when asked for.</summary>
     private const int KeptBytesMax = 16 * 1024 * 1024;
 
-    /// <summary>
-    /// An event enters the ring an instant before its row enters the log. A reader that comes between the two finds
-    /// history one short of the ring and looks again; this often before it gives up.
-    /// </summary>
-    private const int ReadsMax = 200;
-
     private readonly Lock _lock = new();
     private readonly Dictionary<Key, Entry> _entries = [];
     private readonly Queue<Entry> _byAge = new();
@@ -146,23 +140,15 @@ internal sealed class ReplayCache(MessageLog log, IChatStore store, TimeProvider
     /// <summary>The framed events after <paramref name="since"/>: up to <paramref name="upTo"/>, or the first that take <paramref name="bytesMax"/>, at least one.</summary>
     private async Task<object> ReadSegmentAsync(Room room, long since, long upTo, int bytesMax)
     {
-        for (int reads = 0; ; reads++)
+        HistoryPage page = await log.ReadHistoryAsync(
+            room.Log, beforeSeq: upTo + 1, afterSeq: since, limit: (int)(upTo - since), seenSeq: upTo, CancellationToken.None);
+        IReadOnlyList<MessageRecord> messages = page.Messages;
+        if (messages.Count != upTo - since || messages[0].Seq != since + 1 || messages[^1].Seq != upTo)
         {
-            HistoryPage page = await log.ReadHistoryAsync(
-                room.Log, beforeSeq: upTo + 1, afterSeq: since, limit: (int)(upTo - since), CancellationToken.None);
-            IReadOnlyList<MessageRecord> messages = page.Messages;
-            if (messages.Count == upTo - since && messages[0].Seq == since + 1 && messages[^1].Seq == upTo)
-            {
-                return Segment.Of(messages, bytesMax);
-            }
-
-            if (reads == ReadsMax)
-            {
-                throw new InvariantException($"history of room {room.Id} has {messages.Count} of the {upTo - since} events after {since}");
-            }
-
-            await Task.Delay(1);
+            throw new InvariantException($"history of room {room.Id} has {messages.Count} of the {upTo - since} events after {since}");
         }
+
+        return Segment.Of(messages, bytesMax);
     }
 
     /// <summary>Either where events begin, after which refusal, or an epoch whose end is asked for.</summary>

@@ -165,19 +165,26 @@ public sealed class MessageLog : IAsyncDisposable
     }
 
     /// <summary>
-    /// A page of history, ascending, with what is accepted but not yet durable: the oldest <paramref name="limit"/> messages above
-    /// <paramref name="afterSeq"/> when that is given, else the newest below <paramref name="beforeSeq"/> (null: of all).
-    /// Without <paramref name="includesPending"/> only what is durable, for readers who have seen no more than that.
+    /// A page of history, ascending: the oldest <paramref name="limit"/> messages above <paramref name="afterSeq"/> when that is given, else
+    /// the newest below <paramref name="beforeSeq"/> (null: of all). It holds what is durable, and what is not yet durable up to
+    /// <paramref name="seenSeq"/>. Whoever was sent a message may ask an instant before its row is appended: this waits for it.
     /// </summary>
+    /// <param name="room">From <see cref="OpenRoom"/>.</param>
+    /// <param name="beforeSeq">Exclusive.</param>
+    /// <param name="afterSeq">Exclusive.</param>
+    /// <param name="limit">Messages, at least 1.</param>
+    /// <param name="seenSeq">The newest seq that the reader can have been sent: all up to it have been given, and so will be appended.</param>
+    /// <param name="cancellationToken">Ends the wait and the query.</param>
     public async Task<HistoryPage> ReadHistoryAsync(
-        RoomLog room, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken, bool includesPending = true)
+        RoomLog room, long? beforeSeq, long? afterSeq, int limit, long seenSeq, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        var before = Math.Min(beforeSeq ?? long.MaxValue, seenSeq + 1);
+        while (room.WaitToReach(before - 1) is { } appended)
+            await appended.WaitAsync(cancellationToken).ConfigureAwait(false);
         // One more than asked says whether there is more. The snapshot comes before the query: a row that commits in between is then in
         // both and merged by its seq. The other way round it would be in neither.
-        var pending = includesPending
-            ? room.Snapshot(afterSeq ?? 0, beforeSeq ?? long.MaxValue, limit + 1, fromOldest: afterSeq is not null)
-            : [];
+        var pending = room.Snapshot(afterSeq ?? 0, before, limit + 1, fromOldest: afterSeq is not null);
         if (afterSeq is null && pending.Length > limit)
             return HistoryPage.Merge([], pending, limit, fromOldest: false);
         var stored = await _store.ReadMessagesAsync(room.RoomId, beforeSeq, afterSeq, limit + 1, cancellationToken).ConfigureAwait(false);

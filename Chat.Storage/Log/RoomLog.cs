@@ -25,6 +25,7 @@ public sealed class RoomLog
     private long _highSeq;
     private bool _scheduled;
     private bool _isAbandoned;
+    private TaskCompletionSource? _grown;
 
     internal RoomLog(long roomId, long lastSeq)
     {
@@ -72,7 +73,22 @@ public sealed class RoomLog
             do
                 _readySeq++;
             while (_readySeq < _highSeq && Slot(_readySeq + 1) is not null);
+            TellGrown();
             return !_scheduled && (_scheduled = true);
+        }
+    }
+
+    /// <summary>
+    /// Null when every row up to <paramref name="seq"/> has been appended, or none will be any more; else what completes with the next one: ask again.
+    /// </summary>
+    internal Task? WaitToReach(long seq)
+    {
+        lock (_gate)
+        {
+            if (_readySeq >= seq || _isAbandoned)
+                return null;
+            _grown ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _grown.Task;
         }
     }
 
@@ -110,6 +126,7 @@ public sealed class RoomLog
             }
             _readySeq = _takenSeq;
             _isAbandoned = true;
+            TellGrown();
         }
         return rest;
     }
@@ -152,6 +169,12 @@ public sealed class RoomLog
                 rows[i] = Slot(first + i)!;
             return rows;
         }
+    }
+
+    private void TellGrown()
+    {
+        _grown?.SetResult();
+        _grown = null;
     }
 
     // The length is a power of two, so the low bits of a seq are its index.

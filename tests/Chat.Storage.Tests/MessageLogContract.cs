@@ -54,7 +54,7 @@ public abstract class MessageLogContract : IAsyncLifetime
         var second = running.Append(room, running.Message(1, 2));
         Assert.Null(await running.Append(other, running.Message(2, 1)));
         Assert.False(second.IsCompleted);
-        Assert.Empty((await running.Log.ReadHistoryAsync(room, null, null, 10, Stop)).Messages);
+        Assert.Empty((await running.Log.ReadHistoryAsync(room, null, null, 10, seenSeq: 0, Stop)).Messages);
         Assert.Null(await running.Append(room, running.Message(1, 1)));
         Assert.Null(await second);
         Assert.Equal(2, room.CommittedSeq);
@@ -171,7 +171,7 @@ public abstract class MessageLogContract : IAsyncLifetime
         await AssertPage(null, 18, 5, 19, 20, false);
         await AssertPage(15, null, 3, 12, 14, true);
         await AssertPage(15, null, 30, 1, 14, false);
-        Assert.Empty((await running.Log.ReadHistoryAsync(room, null, 20, 5, Stop)).Messages);
+        Assert.Empty((await running.Log.ReadHistoryAsync(room, null, 20, 5, seenSeq: 20, Stop)).Messages);
 
         mayGoOn.Set();
         Assert.All(await Task.WhenAll([held, .. waiting]), Assert.Null);
@@ -179,10 +179,51 @@ public abstract class MessageLogContract : IAsyncLifetime
 
         async Task AssertPage(long? before, long? after, int limit, int first, int last, bool hasMore)
         {
-            var page = await running.Log.ReadHistoryAsync(room, before, after, limit, Stop);
+            var page = await running.Log.ReadHistoryAsync(room, before, after, limit, seenSeq: 20, Stop);
             Assert.Equal(Enumerable.Range(first, last - first + 1).Select(i => $"{i}"), page.Messages.Select(m => Encoding.UTF8.GetString(m.Content.Span)));
             Assert.Equal(hasMore, page.HasMore);
         }
+    }
+
+    [Fact]
+    public async Task Whoever_was_sent_a_message_finds_it_in_history_though_its_row_is_on_its_way()
+    {
+        await using var running = await RunningLog.StartAsync(Database);
+        var room = running.Log.OpenRoom(1, 0);
+        Assert.Null(await running.Append(room, running.Message(1, 1)));
+
+        var newest = running.Log.ReadHistoryAsync(room, null, null, 10, seenSeq: 3, Stop);
+        var after = running.Log.ReadHistoryAsync(room, null, 1, 1, seenSeq: 2, Stop);
+        using var gone = new CancellationTokenSource();
+        var abandoned = running.Log.ReadHistoryAsync(room, null, null, 10, seenSeq: 3, gone.Token);
+        await AssertSeqs(running.Log.ReadHistoryAsync(room, 2, null, 10, seenSeq: 3, Stop), 1); // Asks for nothing that is missing.
+        var third = running.Append(room, running.Message(1, 3)); // Parked: there is a hole before it.
+        Assert.False(newest.IsCompleted);
+        Assert.False(after.IsCompleted);
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => abandoned);
+
+        var second = running.Append(room, running.Message(1, 2));
+        await AssertSeqs(newest, 1, 2, 3);
+        await AssertSeqs(after, 2);
+        Assert.All(await Task.WhenAll(second, third), Assert.Null);
+
+        static async Task AssertSeqs(Task<HistoryPage> page, params long[] seqs) =>
+            Assert.Equal(seqs, (await page).Messages.Select(message => message.Seq));
+    }
+
+    [Fact]
+    public async Task Who_waits_in_history_for_a_row_that_will_not_come_is_let_go_when_the_log_stops()
+    {
+        await using var running = await RunningLog.StartAsync(Database);
+        var room = running.Log.OpenRoom(1, 0);
+        Assert.Null(await running.Append(room, running.Message(1, 1)));
+        var waiting = running.Log.ReadHistoryAsync(room, null, null, 10, seenSeq: 2, Stop);
+        Assert.False(waiting.IsCompleted);
+
+        await running.Log.DisposeAsync();
+
+        Assert.Equal(1, Assert.Single((await waiting).Messages).Seq);
     }
 
     [Fact]
@@ -204,7 +245,7 @@ public abstract class MessageLogContract : IAsyncLifetime
         while (!sending.IsCompleted)
         {
             var heard = Volatile.Read(ref accepted);
-            var page = await running.Log.ReadHistoryAsync(room, null, null, 60, Stop);
+            var page = await running.Log.ReadHistoryAsync(room, null, null, 60, heard, Stop);
             var seqs = page.Messages.Select(message => message.Seq).ToArray();
             Assert.True(seqs.Length == 0 ? heard == 0 : seqs[^1] >= heard);
             for (var i = 1; i < seqs.Length; i++)
@@ -313,7 +354,7 @@ public sealed class SqliteMessageLogTests : MessageLogContract
         {
             outcome = running.Append(room, running.Message(1, 1));
             // Readers are not disturbed, and see what waits.
-            Assert.Single((await running.Log.ReadHistoryAsync(room, null, null, 10, Stop)).Messages);
+            Assert.Single((await running.Log.ReadHistoryAsync(room, null, null, 10, seenSeq: 1, Stop)).Messages);
             Assert.False(outcome.IsCompleted);
         }
         Assert.Null(await outcome);

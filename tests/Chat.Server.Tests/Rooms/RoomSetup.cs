@@ -119,7 +119,7 @@ internal sealed class RoomSetup : IAsyncDisposable
     }
 
     public async Task<MessageRecord[]> HistoryAsync(int count) =>
-        [.. (await Log.ReadHistoryAsync(Room.Log, null, 0, count, CancellationToken.None)).Messages];
+        [.. (await Log.ReadHistoryAsync(Room.Log, null, 0, count, Room.HeadSeq, CancellationToken.None)).Messages];
 
     public async ValueTask DisposeAsync()
     {
