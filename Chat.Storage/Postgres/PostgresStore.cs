@@ -243,7 +243,8 @@ public sealed class PostgresStore : IChatStore
 
     /// <summary>
     /// A read that finds its pooled connection dead (the database restarted while it was idle) empties the pool and asks once more,
-    /// so that a restart does not cost one failed request for each pooled connection. Writes are not repeated: their outcome is unclear.
+    /// so that a restart does not cost one failed request for each pooled connection. One that was silent until the timeout empties the pool only:
+    /// the caller has waited long enough. Writes are not repeated: their outcome is unclear.
     /// </summary>
     private async Task<List<T>> ReadAsync<T>(
         string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values)
@@ -252,9 +253,11 @@ public sealed class PostgresStore : IChatStore
         {
             return await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
         }
-        catch (StoreUnavailableException)
+        catch (StoreUnavailableException e)
         {
             _pool.Clear();
+            if (e.InnerException is NpgsqlException { InnerException: TimeoutException })
+                throw;
             return await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
         }
     }

@@ -107,6 +107,21 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         }
     }
 
+    [Fact]
+    public async Task A_read_without_an_answer_is_given_up_after_one_timeout_and_the_next_has_a_new_connection()
+    {
+        var cluster = await postgres.ClusterAsync();
+        await using var proxy = new TcpProxy(cluster.Port);
+        await using var running = await RunningLog.StartAsync(Through(proxy, await cluster.CreateDatabaseAsync(), commandTimeoutSeconds: 1), Options);
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => running.Store.PingAsync(Stop))); // Several connections wait in the pool.
+
+        var lost = proxy.Plan(ProxyFault.Isolate, ProxyDirection.ToServer, 0);
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => running.Store.PingAsync(Stop)).WaitAsync(Patience, Stop);
+        Assert.True(lost.IsCompleted);
+
+        await running.Store.PingAsync(Stop).WaitAsync(Patience, Stop);
+    }
+
     private static PostgresTestDatabase Through(TcpProxy proxy, string url, int commandTimeoutSeconds = 30)
     {
         var direct = new UriBuilder(url) { Port = proxy.Port };
