@@ -243,6 +243,8 @@ internal sealed class Lane
         finally
         {
             _watch.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            if (IsHanging)
+                _failedAttempts++; // Counts for two: the lane was failing meanwhile, and is until one comes through.
             Volatile.Write(ref _sentAt, 0);
         }
         MsPerRow += (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds / rows.Length - MsPerRow) / 10;
