@@ -29,6 +29,10 @@ internal sealed partial class ChatServer
     /// <summary>As the message log's: a database that returns is found within a second.</summary>
     private static readonly TimeSpan StoreRetryDelayMax = TimeSpan.FromSeconds(1);
 
+    /// <summary>What a stop leaves the clients to answer a close frame, and the database to note a clean stop, however late it is.</summary>
+    private static readonly TimeSpan CloseTimeMin = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan StoreTimeMin = TimeSpan.FromSeconds(1);
+
     private readonly ServerSettings _settings;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
@@ -112,7 +116,7 @@ internal sealed partial class ChatServer
         {
             await sweeps;
             using var closeTimeout = new CancellationTokenSource();
-            await CloseAsync(handler, shards, endpoint.StopAsync(closeTimeout.Token), closeTimeout);
+            await CloseAsync(handler, shards, endpoint.StopAsync(closeTimeout.Token), closeTimeout, TimeSpan.FromMilliseconds(_settings.DrainTimeoutMs));
             return 0; // Told to stop while it waited for the database.
         }
 
@@ -143,7 +147,7 @@ internal sealed partial class ChatServer
             Listening(_logger, url, _settings.DatabaseUrl.Length == 0 ? "SQLite" : "PostgreSQL", session.Epoch, engine, shards.Length);
         }
 
-        Task watch = WatchSessionAsync(store, log, sweeping.Token);
+        _ = WatchSessionAsync(store, log, sweeping.Token); // Not awaited: it may be asking a database that does not answer.
         await Task.WhenAny(Task.Delay(Timeout.Infinite, stopping), log.Completion);
         if (log.Completion.IsFaulted)
         {
@@ -151,7 +155,7 @@ internal sealed partial class ChatServer
         }
 
         await sweeping.CancelAsync();
-        await Task.WhenAll(sweeps, watch);
+        await sweeps;
         return await StopAsync(store, log, handler, shards, endpoint);
 
         void SweepRooms(long nowMs)
@@ -196,24 +200,32 @@ internal sealed partial class ChatServer
         }
     }
 
-    /// <summary>No new connections and no new messages; what was accepted becomes durable and is acknowledged; then everybody is told to go.</summary>
+    /// <summary>
+    /// No new connections and no new messages; what was accepted becomes durable and is acknowledged; then everybody is told to go.
+    /// All within DRAIN_TIMEOUT_MS, of which as much is kept for the close handshakes as a live client needs: what kills this process after that time
+    /// would otherwise cut off everybody.
+    /// </summary>
     private async Task<int> StopAsync(
         IChatStore store, MessageLog log, ChatConnectionHandler handler, Shard[] shards, KestrelEndpoint endpoint)
     {
         Stopping(_logger);
+        long startedAt = _time.GetTimestamp();
+        var timeout = TimeSpan.FromMilliseconds(_settings.DrainTimeoutMs);
         using var closeTimeout = new CancellationTokenSource();
         Task unbound = endpoint.StopAsync(closeTimeout.Token);
-        long unsaved = log.Completion.IsFaulted ? -1 : await log.DrainAsync(TimeSpan.FromMilliseconds(_settings.DrainTimeoutMs));
-        await CloseAsync(handler, shards, unbound, closeTimeout);
+        TimeSpan kept = MessageLog.LaneStopTimeout + CloseTimeMin;
+        long unsaved = log.Completion.IsFaulted ? -1 : await log.DrainAsync(Left(kept) - kept);
+        await CloseAsync(handler, shards, unbound, closeTimeout, Left(CloseTimeMin));
         if (unsaved == 0)
         {
             try
             {
-                await store.EndSessionAsync(CancellationToken.None);
+                // Not cancelled: a database that does not answer would not answer that either.
+                await store.EndSessionAsync(CancellationToken.None).WaitAsync(Left(StoreTimeMin), _time);
                 Stopped(_logger);
                 return 0;
             }
-            catch (StoreUnavailableException exception)
+            catch (Exception exception) when (exception is StoreUnavailableException or TimeoutException)
             {
                 StoppedWithoutStore(_logger, exception.Message); // Nothing is lost; the next start raises the epoch for nothing.
                 return 1;
@@ -230,10 +242,19 @@ internal sealed partial class ChatServer
         }
 
         return 1;
+
+        TimeSpan Left(TimeSpan min)
+        {
+            TimeSpan left = timeout - _time.GetElapsedTime(startedAt);
+            return left > min ? left : min;
+        }
     }
 
-    /// <summary>Tells every client to go, and waits until they are gone, at most for the time of a close handshake.</summary>
-    private async Task CloseAsync(ChatConnectionHandler handler, Shard[] shards, Task unbound, CancellationTokenSource closeTimeout)
+    /// <summary>
+    /// Tells every client to go, and waits until they are gone, at most for the time of a close handshake and for <paramref name="timeMax"/>.
+    /// </summary>
+    private async Task CloseAsync(
+        ChatConnectionHandler handler, Shard[] shards, Task unbound, CancellationTokenSource closeTimeout, TimeSpan timeMax)
     {
         foreach (Shard shard in shards)
         {
@@ -241,7 +262,8 @@ internal sealed partial class ChatServer
         }
 
         handler.StopWaiting();
-        closeTimeout.CancelAfter(_settings.WebSocket.CloseTimeoutMs);
+        var handshake = TimeSpan.FromMilliseconds(_settings.WebSocket.CloseTimeoutMs);
+        closeTimeout.CancelAfter(handshake < timeMax ? handshake : timeMax);
         await unbound;
         foreach (Shard shard in shards)
         {

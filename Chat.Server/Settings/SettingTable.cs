@@ -48,7 +48,7 @@ internal static class SettingTable
     public static readonly Setting<int> TurnIntervalUs = Integer("TURN_INTERVAL_US", 1_000, 0, 10_000, "us",
         "Turns of a shard that is woken more than 2,000 times a second are kept so far apart, which saves processor time and costs latency; 0 never waits.");
     public static readonly Setting<int> DrainTimeoutMs = Integer("DRAIN_TIMEOUT_MS", 10_000, 0, HourMs, "ms",
-        "Time to flush and close at a stop; the 10 s that container runtimes commonly wait before they kill.");
+        "Time of a stop, to store what was accepted and to close connections (3 s at least); container runtimes commonly wait 10 s before they kill.");
 
     public static readonly Setting<bool> Conformance = Switch("CONFORMANCE", false,
         "Adds /conformance/echo and /conformance/http/, without a token, for protocol test suites; never for real use.");

@@ -19,7 +19,7 @@ public sealed class MessageLog : IAsyncDisposable
     private const int RetryAfterMaxMs = 10_000;
 
     /// <summary>How long a stop waits for a lane that is inside a commit; its thread is left behind after that.</summary>
-    private static readonly TimeSpan LaneStopTimeout = TimeSpan.FromSeconds(2);
+    public static readonly TimeSpan LaneStopTimeout = TimeSpan.FromSeconds(1);
 
     private readonly MessageLogOptions _options;
     private readonly IChatStore _store;
@@ -28,6 +28,7 @@ public sealed class MessageLog : IAsyncDisposable
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _stopping = new();
+    private readonly Lazy<Task> _lanesStop; // Once: who disposes after a drain does not wait again for a lane that is left behind.
     private readonly TimeProvider _time;
     private long _lastMessageId;
     private long _queuedRows;
@@ -58,6 +59,7 @@ public sealed class MessageLog : IAsyncDisposable
         _options = options;
         _store = store;
         _time = time;
+        _lanesStop = new Lazy<Task>(StopLanesAsync);
         _lastMessageId = session.MaxMessageId;
         _lanes = new Lane[options.Lanes];
         for (var i = 0; i < _lanes.Length; i++)
@@ -193,7 +195,7 @@ public sealed class MessageLog : IAsyncDisposable
 
     /// <summary>
     /// Refuses new reservations, waits until everything is durable, and stops the lanes. What was reserved before must still be
-    /// appended or released.
+    /// appended or released. Takes at most <paramref name="deadline"/> and <see cref="LaneStopTimeout"/>.
     /// </summary>
     /// <returns>Rows that could not be saved before the deadline; none of them was or will be acknowledged. Zero allows
     /// <see cref="IChatStore.EndSessionAsync"/>.</returns>
@@ -206,7 +208,7 @@ public sealed class MessageLog : IAsyncDisposable
         if (Interlocked.Read(ref _queuedRows) == 0)
             _drained.TrySetResult();
         await Task.WhenAny(_drained.Task, Task.Delay(deadline, _time)).ConfigureAwait(false);
-        await StopAsync().ConfigureAwait(false);
+        await _lanesStop.Value.ConfigureAwait(false);
         // Once drained, what is counted is a reservation on its way to being refused: it counts itself before it looks.
         var rowsLeft = _drained.Task.IsCompleted ? 0 : Interlocked.Read(ref _queuedRows);
         return rowsLeft + _lanes.Sum(lane => lane.RowsGivenUp);
@@ -216,11 +218,11 @@ public sealed class MessageLog : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _refusing = true;
-        await StopAsync().ConfigureAwait(false);
+        await _lanesStop.Value.ConfigureAwait(false);
         _completion.TrySetResult();
     }
 
-    private async Task StopAsync()
+    private async Task StopLanesAsync()
     {
         await _stopping.CancelAsync().ConfigureAwait(false);
         foreach (var lane in _lanes)
