@@ -5,7 +5,8 @@ using Chat.LoadTests.Hosting;
 
 // The long form: what honest clients feel of each attack, and of all at once. Chat.Attacks.Tests has the short one, for the gate.
 // The attackers are a process of their own, at the lowest priority where there is such a thing: they come from other machines, and
-// here they share the cores with what they attack.
+// here they share the cores with what they attack. What that alone costs is told by a control: the same attackers at another server, which
+// the honest clients do not use.
 //
 //   Chat.Attacks [--each] [--seconds N] [--only NAME,NAME...] [--set NAME=VALUE]...
 //   Chat.Attacks inflict URL NAME,NAME... TIMEOUT_MS            the attackers, until their input ends
@@ -54,21 +55,23 @@ foreach (string name in each ? only.Split(',') : [])
 
 double attacked = (await MeasureAsync("all at once", only)).Delivery.P99;
 double calmAgain = (await MeasureAsync("calm again", "")).Delivery.P99;
+await using ServerProcess elsewhere = await ServerProcess.StartAsync(launch, CancellationToken.None);
+double aside = (await MeasureAsync("all at once, at another server", only, elsewhere.Url)).Delivery.P99;
 
 Console.WriteLine("\n| Attack | honest p50 ms | p99 ms | max ms | ack p99 ms | harm | server CPU % | visits | refused |\n|---|---|---|---|---|---|---|---|---|");
 rows.ForEach(Console.WriteLine);
 bool lives = !server.HasExited && server.ProcessId == processId;
 Console.WriteLine(string.Create(
     CultureInfo.InvariantCulture,
-    $"\np99 of all attacks at once against calm: {attacked / ((calm + calmAgain) / 2):F2}. Peak memory: {ServerMemory.PeakMib(processId):F0} MiB. {(lives ? "No restart." : "THE SERVER ENDED.")}"));
+    $"\np99 of all attacks at once against calm: {attacked / ((calm + calmAgain) / 2):F2}, against the same attacks at another server: {attacked / aside:F2}. Peak memory: {ServerMemory.PeakMib(processId):F0} MiB. {(lives ? "No restart." : "THE SERVER ENDED.")}"));
 string[] errors = [.. server.Log.Split('\n').Where(static line => line.Contains(" fail: ", StringComparison.Ordinal) || line.Contains(" crit: ", StringComparison.Ordinal))];
 Array.ForEach(errors, Console.WriteLine);
 return lives && errors.Length == 0 ? 0 : 1;
 
-async Task<Experience> MeasureAsync(string title, string attacks)
+async Task<Experience> MeasureAsync(string title, string attacks, Uri? attacked = null)
 {
     Process? attackers = null;
-    Experience experience = await HonestClients.TalkAsync(server.Url, processId, seconds, () => attackers = attacks.Length == 0 ? null : Start(attacks));
+    Experience experience = await HonestClients.TalkAsync(server.Url, processId, seconds, () => attackers = attacks.Length == 0 ? null : Start(attacks, attacked ?? server.Url));
     string[] tallies = attackers is null ? [] : await EndAsync(attackers);
     rows.Add(string.Create(
         CultureInfo.InvariantCulture,
@@ -77,9 +80,9 @@ async Task<Experience> MeasureAsync(string title, string attacks)
     return experience;
 }
 
-Process Start(string attacks)
+static Process Start(string attacks, Uri url)
 {
-    string[] command = [ServerBuild.DotnetHost, typeof(Attack).Assembly.Location, "inflict", server.Url.ToString(), attacks, TimeoutMs.ToString(CultureInfo.InvariantCulture)];
+    string[] command = [ServerBuild.DotnetHost, typeof(Attack).Assembly.Location, "inflict", url.ToString(), attacks, TimeoutMs.ToString(CultureInfo.InvariantCulture)];
     string[] niced = OperatingSystem.IsLinux() ? ["nice", "-n", "19", .. command] : command;
     return Process.Start(new ProcessStartInfo(niced[0], niced[1..]) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
 }
