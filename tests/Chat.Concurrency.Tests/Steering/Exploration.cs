@@ -23,8 +23,11 @@ internal static class Exploration
     /// <summary>No schedule of a scenario is longer, or it runs in circles.</summary>
     private const uint FairStepsMax = 20_000;
 
-    /// <summary>A planted bug that takes more, with each strategy, counts as not found.</summary>
-    private const uint SearchedIterationsMax = 300;
+    /// <summary>
+    /// A planted bug that takes more, with each strategy, counts as not found. The rarest takes some 500 on average, and which schedules a seed
+    /// means changes with each change of the code.
+    /// </summary>
+    private const uint SearchedIterationsMax = 5_000;
 
     private static readonly (string Name, Action<Configuration> Choose)[] Strategies =
     [
