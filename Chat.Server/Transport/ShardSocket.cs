@@ -23,12 +23,11 @@ internal sealed class ShardSocket : Outlet
     private readonly SocketShard _shard;
     private WebSocketSession? _session;
     private SocketInput _input;
+    private InputReadiness _readiness;
     private SocketOutput _output;
     private LingerPace? _pace; // Once the session has ended its input.
     private bool _isArmed;
-    private bool _isReadable;
     private bool _isInputUnread;
-    private bool _hasHungUp;
     private bool _isEndOfInput;
     private bool _isOutputQueued;
     private bool _isCompleting;
@@ -98,10 +97,8 @@ internal sealed class ShardSocket : Outlet
             Connection.Writer?.Continue();
         }
 
-        if ((events & (Libc.EPOLLIN | Libc.EPOLLRDHUP | Libc.EPOLLHUP | Libc.EPOLLERR)) != 0)
+        if (_readiness.OnEvents(events))
         {
-            _isReadable = true;
-            _hasHungUp |= (events & ~(Libc.EPOLLIN | Libc.EPOLLOUT)) != 0;
             _shard.Read(this);
         }
     }
@@ -109,7 +106,7 @@ internal sealed class ShardSocket : Outlet
     /// <summary>Reads what can be read, if anybody wants it now. Shard thread.</summary>
     public void ReadIfWanted()
     {
-        if (!_isReadable || Fd < 0)
+        if (!_readiness.IsReadable || Fd < 0)
         {
             return;
         }
@@ -136,7 +133,7 @@ internal sealed class ShardSocket : Outlet
         {
             Close();
         }
-        else if (_isReadable)
+        else if (_readiness.IsReadable)
         {
             _shard.Read(this);
         }
@@ -146,7 +143,7 @@ internal sealed class ShardSocket : Outlet
     public void ReadSoon()
     {
         Arm();
-        if (_isReadable)
+        if (_readiness.IsReadable)
         {
             _shard.ReadOn(this);
         }
@@ -156,23 +153,21 @@ internal sealed class ShardSocket : Outlet
     public bool Fill(SocketReader reader)
     {
         Arm();
-        if (!_isReadable || Fd < 0)
+        if (!_readiness.IsReadable || Fd < 0)
         {
             return false;
         }
 
         Span<byte> free = reader.GetFreeSpan();
         int count = Libc.Receive(Fd, free);
+        _readiness.OnReceived(count, free.Length);
         if (count == -Libc.EAGAIN)
         {
-            _isReadable = false;
             return false;
         }
 
         if (count > 0)
         {
-            // Edge-triggered: what comes from now on makes a new event. An end that came together with these bytes makes none.
-            _isReadable = count == free.Length || _hasHungUp;
             reader.OnReceived(count);
             _shard.OnInput(count);
         }
@@ -203,7 +198,7 @@ internal sealed class ShardSocket : Outlet
         // Read in the next turn, before its fan-out, like any other input: read here, inside posted work, the answers to it
         // would be posted behind a fan-out that it asks for itself.
         _isInputUnread = !_input.IsEmpty;
-        _isReadable = true;
+        _readiness.Renew();
         _shard.Read(this);
     }
 
@@ -386,9 +381,9 @@ internal sealed class ShardSocket : Outlet
             int count = Libc.Receive(Fd, free);
             if (count <= 0)
             {
+                _readiness.OnReceived(count, free.Length);
                 if (count == -Libc.EAGAIN)
                 {
-                    _isReadable = false;
                     _input.Keep(scratch.AsSpan(0, kept));
                 }
                 else
@@ -406,9 +401,9 @@ internal sealed class ShardSocket : Outlet
                 return; // It is still readable: what it has now goes first.
             }
 
-            if (count < free.Length && !_hasHungUp)
+            _readiness.OnReceived(count, free.Length);
+            if (!_readiness.IsReadable)
             {
-                _isReadable = false; // Edge-triggered: what comes from now on makes a new event.
                 return;
             }
 
@@ -424,27 +419,28 @@ internal sealed class ShardSocket : Outlet
     /// <summary>Drops a share of what a peer sends to whom we have said our last word. What it sent before its own is taken without rest.</summary>
     private void Discard(LingerPace pace)
     {
-        if (pace.IsResting && !_hasHungUp)
+        if (pace.IsResting && !_readiness.HasHungUp)
         {
             return;
         }
 
         int count = Libc.Discard(Fd, Linger.ShareBytes);
+        _readiness.OnReceived(count, Linger.ShareBytes);
         if (count == -Libc.EAGAIN)
         {
-            _isReadable = false;
+            return;
         }
-        else if (count <= 0)
+
+        if (count <= 0)
         {
             OnEndOfInput(isReset: count < 0);
         }
-        else if (_hasHungUp)
+        else if (_readiness.HasHungUp)
         {
             _shard.ReadOn(this);
         }
         else
         {
-            _isReadable = count == Linger.ShareBytes; // Edge-triggered: what comes from now on makes a new event.
             pace.IsResting = true;
             _shard.Rest(this, pace.Drop(count));
         }
@@ -480,7 +476,6 @@ internal sealed class ShardSocket : Outlet
     private void OnEndOfInput(bool isReset)
     {
         _isEndOfInput = true;
-        _isReadable = false;
         // A peer that has only shut down its side can still read: after its close frame it gets ours (RFC 6455 section
         // 5.5.1), which the session has posted. Without a close frame it has failed the connection (section 7.1.6).
         bool isOwedBytes = _isCompleting ? !_output.IsEmpty : _pace is not null;
