@@ -26,6 +26,7 @@ internal sealed class ShardSocket : Outlet
     private InputReadiness _readiness;
     private SocketOutput _output;
     private LingerPace? _pace; // Once the session has ended its input.
+    private bool _isHeld = true; // The HTTP handler still uses the descriptor: a close waits for it.
     private bool _isArmed;
     private bool _isInputUnread;
     private bool _isEndOfInput;
@@ -57,11 +58,6 @@ internal sealed class ShardSocket : Outlet
 
     /// <summary>It is in one of the queues of sockets to read. Only the shard's.</summary>
     public bool IsReadQueued { get; set; }
-
-    /// <summary>The HTTP handler still uses the descriptor: a close waits for it.</summary>
-    public bool IsHeld { get; set; } = true;
-
-    public bool HasSession => _session is not null;
 
     /// <summary>Also between an event that says there is room and the flush: frames go on being added there.</summary>
     public override int BacklogBytes => _output.BlockedSinceMs != 0 ? _output.Length : 0;
@@ -158,25 +154,9 @@ internal sealed class ShardSocket : Outlet
             return false;
         }
 
-        Span<byte> free = reader.GetFreeSpan();
-        int count = Libc.Receive(Fd, free);
-        _readiness.OnReceived(count, free.Length);
-        if (count == -Libc.EAGAIN)
-        {
-            return false;
-        }
-
-        if (count > 0)
-        {
-            reader.OnReceived(count);
-            _shard.OnInput(count);
-        }
-        else
-        {
-            reader.OnEndOfInput(isReset: count < 0);
-        }
-
-        return true;
+        int count = reader.Receive(Fd, ref _readiness);
+        _shard.OnInput(Math.Max(count, 0));
+        return count != -Libc.EAGAIN;
     }
 
     /// <summary>
@@ -187,7 +167,7 @@ internal sealed class ShardSocket : Outlet
     {
         Invariant.Require(_session is null);
         _session = session;
-        IsHeld = false;
+        _isHeld = false;
         _input = new SocketInput(input, inputLength);
         if (_isClosing || Fd < 0)
         {
@@ -323,7 +303,7 @@ internal sealed class ShardSocket : Outlet
     /// <summary>The HTTP handler is done with the descriptor and no session follows. Shard thread.</summary>
     public void LetGo()
     {
-        IsHeld = false;
+        _isHeld = false;
         Close();
     }
 
@@ -346,7 +326,7 @@ internal sealed class ShardSocket : Outlet
             }
         }
 
-        if (IsHeld || _isConsuming)
+        if (_isHeld || _isConsuming)
         {
             return; // LetGo or Attach comes back here, or Consume does.
         }

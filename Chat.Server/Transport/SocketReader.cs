@@ -119,34 +119,23 @@ internal sealed class SocketReader(ShardSocket socket) : PipeReader, IValueTaskS
         return buffer;
     }
 
-    /// <summary>Where the next bytes go: never empty. Shard thread.</summary>
-    public Span<byte> GetFreeSpan()
+    /// <summary>Receives once from the socket: bytes, 0 at its end, or a negative errno. Shard thread.</summary>
+    public int Receive(int fd, ref InputReadiness readiness)
     {
-        if (_buffer is null)
+        Span<byte> free = GetFreeSpan();
+        int count = Libc.Receive(fd, free);
+        readiness.OnReceived(count, free.Length);
+        if (count > 0)
         {
-            _buffer = ArrayPool<byte>.Shared.Rent(BufferBytesMin);
+            _end += count;
         }
-        else if (_end == _buffer.Length)
+        else if (count != -Libc.EAGAIN)
         {
-            int length = _end - _start;
-            byte[] target = _start >= length ? _buffer : ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
-            _buffer.AsSpan(_start, length).CopyTo(target);
-            if (target != _buffer)
-            {
-                ArrayPool<byte>.Shared.Return(_buffer);
-                _buffer = target;
-            }
-
-            _examined -= _start;
-            _start = 0;
-            _end = length;
+            OnEndOfInput(isReset: count < 0);
         }
 
-        return _buffer.AsSpan(_end);
+        return count;
     }
-
-    /// <summary>Bytes have come into the free span. Shard thread.</summary>
-    public void OnReceived(int count) => _end += count;
 
     /// <summary>No bytes will come any more. Shard thread.</summary>
     public void OnEndOfInput(bool isReset)
@@ -183,6 +172,32 @@ internal sealed class SocketReader(ShardSocket socket) : PipeReader, IValueTaskS
         {
             CompleteWait();
         }
+    }
+
+    /// <summary>Where the next bytes go: never empty.</summary>
+    private Span<byte> GetFreeSpan()
+    {
+        if (_buffer is null)
+        {
+            _buffer = ArrayPool<byte>.Shared.Rent(BufferBytesMin);
+        }
+        else if (_end == _buffer.Length)
+        {
+            int length = _end - _start;
+            byte[] target = _start >= length ? _buffer : ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
+            _buffer.AsSpan(_start, length).CopyTo(target);
+            if (target != _buffer)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+                _buffer = target;
+            }
+
+            _examined -= _start;
+            _start = 0;
+            _end = length;
+        }
+
+        return _buffer.AsSpan(_end);
     }
 
     private ReadResult HandOut()

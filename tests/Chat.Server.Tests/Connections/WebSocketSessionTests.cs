@@ -22,6 +22,35 @@ public sealed class WebSocketSessionTests
     private static bool Say(ChatSession session, string json) => Receive(session, Opcode.Text, Encoding.UTF8.GetBytes(json));
 
     [Fact]
+    public async Task What_is_too_fast_is_accepted_after_the_time_it_was_told()
+    {
+        var time = new SteppedTime();
+        var shard = new TestShard(0, RoomSetup.Limits, time);
+        var rate = new Rate(MessagesPerS: 1, BytesPerS: 100_000, CommandsPerS: 100);
+        await using RoomSetup setup = await RoomSetup.OpenAsync(rates: new RateLimits(rate, rate, burstMs: 5000, time), time: time);
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(shard, outlet);
+        shard.TurnAll();
+        for (int i = 0; i < 7; i++) // 5 at once, then 1 a second.
+        {
+            SayNumber(i);
+        }
+
+        await shard.TurnUntilAsync(() => Of("ack").Count == 5);
+        Assert.Equal(["n5", "n6"], Of("error").Select(static error => error["nonce"].GetString()));
+        time.Step(Of("error")[^1]["retry_after_ms"].GetInt32()); // Refused ones count as well: what the last was told is to be kept.
+        SayNumber(6);
+        await shard.TurnUntilAsync(() => Of("ack").Count == 6);
+
+        Assert.Equal(("n6", false), (Of("ack")[^1]["nonce"].GetString(), Of("ack")[^1].Has("duplicate")));
+        Assert.Equal(2, Of("error").Count);
+
+        void SayNumber(int number) => Assert.True(Say(session, $$"""{"type":"message","content":"x","nonce":"n{{number}}"}"""));
+
+        List<SentFrame> Of(string type) => outlet.Frames().FindAll(frame => frame.Type == type);
+    }
+
+    [Fact]
     public async Task A_member_that_takes_too_little_is_closed_with_4002_and_resumes_without_a_hole()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
