@@ -18,7 +18,7 @@ internal static class ThreadPriorities
 
     /// <summary>
     /// The calling thread works when the others leave it time. It cannot be raised again without a right that servers do not have, so this
-    /// is for threads that end with their work.
+    /// is for threads that do nothing else.
     /// </summary>
     public static void GiveWay()
     {

@@ -14,39 +14,27 @@ internal static class Argon2
     private const int SodiumTagBytesMin = 16; // crypto_pwhash_argon2id_BYTES_MIN
     private const int StackBytes = 256 * 1024;
 
+    private static readonly BackgroundThreads Threads = new("argon2", StackBytes, keep: TimeSpan.FromSeconds(10));
     private static readonly Lazy<bool> HasSodium = new(ProbeSodium);
 
     /// <summary>
-    /// Runs on a thread of its own that gives way to the others: a hash may take as long as the cores are wanted for chat, and a thread of
-    /// the pool would be lowered for whatever it does next. <paramref name="password"/> is overwritten before the task ends. Any thread.
+    /// Runs on a thread that gives way to the others: a hash may take as long as the cores are wanted for chat, and a thread of the pool would be
+    /// lowered for whatever it does next. <paramref name="password"/> is overwritten before the task ends. Any thread.
     /// </summary>
-    public static Task<byte[]> DeriveAsync(byte[] password, byte[] salt, Argon2Cost cost, int tagBytes)
-    {
-        var done = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var thread = new Thread(Run, StackBytes) { Name = "argon2", IsBackground = true };
-        thread.Start();
-        return done.Task;
-
-        void Run()
+    public static Task<byte[]> DeriveAsync(byte[] password, byte[] salt, Argon2Cost cost, int tagBytes) =>
+        Threads.RunAsync(() =>
         {
-            ThreadPriorities.GiveWay();
-            byte[] tag;
             try
             {
-                tag = CanSodium(salt, cost, tagBytes) && HasSodium.Value
+                return CanSodium(salt, cost, tagBytes) && HasSodium.Value
                     ? DeriveBySodium(password, salt, cost, tagBytes)
                     : DeriveManaged(password, salt, cost, tagBytes);
             }
-            catch (Exception e)
+            finally
             {
-                CryptographicOperations.ZeroMemory(password);
-                done.SetException(e); // To whoever awaits it: an exception that leaves a thread ends the process.
-                return;
+                CryptographicOperations.ZeroMemory(password); // Before anyone learns that the hash is done.
             }
-            CryptographicOperations.ZeroMemory(password); // Before anyone learns that the hash is done.
-            done.SetResult(tag);
-        }
-    }
+        });
 
     /// <summary>Whether libsodium computes tags of these parameters.</summary>
     internal static bool CanSodium(byte[] salt, Argon2Cost cost, int tagBytes) =>
