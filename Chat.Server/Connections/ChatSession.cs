@@ -98,10 +98,14 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
     {
         byte[] scratch = ReceiveScratch.Strings(json.Length);
         bool isSound = CommandParser.TryParse(json, scratch, out Command command, out CommandError error, Shard.Limits.ContentCharsMax);
-        if (Rates is { } rates
-            && Take(rates, isSound && command.Type == CommandType.Message, bytes) is > 0 and int retryAfterMs)
+        bool isMessage = isSound && command.Type == CommandType.Message;
+        if (Rates is { } rates && Take(rates, isMessage, bytes) is > 0 and int retryAfterMs)
         {
-            RefuseAsTooFast(rates, isSound ? command.Nonce : error.Nonce, isSound ? command.RoomId : error.RoomId, retryAfterMs);
+            if (!EndIfExhausted(rates, isMessage ? 1 : 0, isMessage ? 0 : 1, bytes))
+            {
+                RefuseAsTooFast(isSound ? command.Nonce : error.Nonce, isSound ? command.RoomId : error.RoomId, retryAfterMs);
+            }
+
             return;
         }
 
@@ -129,13 +133,8 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void RefuseAsTooFast(RateLimits rates, ReadOnlySpan<byte> nonce, long roomId, int retryAfterMs)
-    {
-        if (!EndIfExhausted(rates))
-        {
-            PostError(ErrorCode.RateLimited, "slower, please", Text(nonce), roomId == 0 ? DefaultRoom?.Id ?? 0 : roomId, retryAfterMs);
-        }
-    }
+    private void RefuseAsTooFast(ReadOnlySpan<byte> nonce, long roomId, int retryAfterMs) =>
+        PostError(ErrorCode.RateLimited, "slower, please", Text(nonce), roomId == 0 ? DefaultRoom?.Id ?? 0 : roomId, retryAfterMs);
 
     private void Publish(in Command command)
     {

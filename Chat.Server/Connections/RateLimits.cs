@@ -19,7 +19,7 @@ internal sealed record Rate(int MessagesPerS, int BytesPerS, int CommandsPerS);
 internal sealed class RateLimits(Rate connection, Rate user, int burstMs, TimeProvider time)
 {
     /// <summary>
-    /// 16 MB at most. More users than that within seconds are beyond what one server carries; those who come then are held
+    /// 18 MB at most. More users than that within seconds are beyond what one server carries; those who come then are held
     /// to the limits of their connections alone.
     /// </summary>
     public const int UsersMax = 100_000;
@@ -65,6 +65,21 @@ internal sealed class RateLimits(Rate connection, Rate user, int burstMs, TimePr
 
     /// <summary>The same for the pieces of a message that is not whole yet.</summary>
     public int TakeBytes(long userId, int bytes, long nowMs) => Find(userId) is { } rate ? Take(ref rate.Bytes, bytes, User.BytesPerS, nowMs) : 0;
+
+    /// <summary>
+    /// Counts what was refused, on any connection of the user. True when they owe as much as their bucket holds: who comes back on a new connection,
+    /// which owes nothing itself, is then ended with the first refusal. What is owed takes nothing from what they may do.
+    /// </summary>
+    /// <param name="userId">The sender.</param>
+    /// <param name="messages">How many were refused.</param>
+    /// <param name="commands">The same of other commands, pings included.</param>
+    /// <param name="bytes">Length of all that.</param>
+    /// <param name="nowMs"><see cref="NowMs"/>.</param>
+    public bool Owe(long userId, int messages, int commands, int bytes, long nowMs) =>
+        Find(userId) is { } rate
+        && (Take(ref rate.OwedMessages, messages, User.MessagesPerS, nowMs) > 0
+            | Take(ref rate.OwedCommands, commands, User.CommandsPerS, nowMs) > 0
+            | Take(ref rate.OwedBytes, bytes, User.BytesPerS, nowMs) > 0);
 
     /// <summary>Forgets the users whose buckets are full again. Any thread, now and then.</summary>
     public void Sweep(long nowMs)
@@ -135,8 +150,12 @@ internal sealed class RateLimits(Rate connection, Rate user, int burstMs, TimePr
         public long Messages;
         public long Bytes;
         public long Commands;
+        public long OwedMessages;
+        public long OwedBytes;
+        public long OwedCommands;
 
         public bool IsFull(long nowUs) =>
-            Volatile.Read(ref Messages) <= nowUs && Volatile.Read(ref Bytes) <= nowUs && Volatile.Read(ref Commands) <= nowUs;
+            Volatile.Read(ref Messages) <= nowUs && Volatile.Read(ref Bytes) <= nowUs && Volatile.Read(ref Commands) <= nowUs
+            && Volatile.Read(ref OwedMessages) <= nowUs && Volatile.Read(ref OwedBytes) <= nowUs && Volatile.Read(ref OwedCommands) <= nowUs;
     }
 }

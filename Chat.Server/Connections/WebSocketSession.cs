@@ -355,7 +355,7 @@ internal abstract class WebSocketSession
     {
         if (Rates is { } rates && Take(rates, isMessage: false, bytes) > 0)
         {
-            EndIfExhausted(rates);
+            EndIfExhausted(rates, messages: 0, commands: 1, bytes);
             return; // Without a pong: a later ping's covers this one (section 5.5.3).
         }
 
@@ -369,7 +369,7 @@ internal abstract class WebSocketSession
     {
         if (Rates is { } rates && Take(rates, isMessage: false, bytes) > 0)
         {
-            EndIfExhausted(rates);
+            EndIfExhausted(rates, messages: 0, commands: 1, bytes);
         }
     }
 
@@ -384,16 +384,16 @@ internal abstract class WebSocketSession
             _pieceBytes = (int)Math.Min(int.MaxValue, (long)_pieceBytes + bytes); // Without a limit for bytes they may be any number.
             if (_rate.TakeBytes(rates, bytes, _heardMs) > 0 || rates.TakeBytes(Sender.UserId, bytes, _heardMs) > 0)
             {
-                EndIfExhausted(rates);
+                EndIfExhausted(rates, messages: 0, commands: 0, bytes);
             }
         }
     }
 
-    /// <summary>Counts a refusal. True when it was one too many, which ends the input. Input side.</summary>
-    protected bool EndIfExhausted(RateLimits rates)
+    /// <summary>Counts what was refused. True when it was too much, of this connection or of all that its user has had, which ends the input. Input side.</summary>
+    protected bool EndIfExhausted(RateLimits rates, int messages, int commands, int bytes)
     {
         Services.Metrics.RateLimited.Add();
-        bool isExhausted = _rate.IsExhausted(rates);
+        bool isExhausted = rates.Owe(Sender.UserId, messages, commands, bytes, _heardMs) || _rate.IsExhausted(rates);
         if (isExhausted)
         {
             EndInput(CloseCode.RateLimited, "rate limited");

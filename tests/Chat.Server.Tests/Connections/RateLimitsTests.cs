@@ -42,6 +42,43 @@ public sealed class RateLimitsTests
     }
 
     [Fact]
+    public void What_is_refused_is_owed_up_to_a_burst_and_takes_nothing_from_the_buckets()
+    {
+        for (int i = 0; i < 40; i++)
+        {
+            Assert.False(_limits.Owe(7, 1, 0, 0, _limits.NowMs));
+        }
+
+        Assert.True(_limits.Owe(7, 1, 0, 0, _limits.NowMs));
+        Assert.False(_limits.Owe(8, 1, 0, 0, _limits.NowMs));
+        Assert.Equal(40, TakeUntilRefused(7, out _));
+        _time.Step(50);
+        Assert.False(_limits.Owe(7, 1, 0, 0, _limits.NowMs));
+        Assert.True(_limits.Owe(7, 1, 0, 0, _limits.NowMs));
+    }
+
+    [Fact]
+    public void Commands_and_bytes_are_owed_by_themselves()
+    {
+        Assert.False(_limits.Owe(7, 0, 20, 4000, _limits.NowMs));
+        Assert.True(_limits.Owe(7, 0, 1, 0, _limits.NowMs));
+        Assert.True(_limits.Owe(7, 0, 0, 1, _limits.NowMs));
+        Assert.False(_limits.Owe(7, 40, 0, 0, _limits.NowMs));
+    }
+
+    [Fact]
+    public void Who_owes_is_not_forgotten()
+    {
+        _limits.Owe(7, 40, 0, 0, _limits.NowMs);
+        _time.Step(1999);
+        _limits.Sweep(_limits.NowMs);
+        Assert.Equal(1, _limits.UserCount);
+        _time.Step(1);
+        _limits.Sweep(_limits.NowMs);
+        Assert.Equal(0, _limits.UserCount);
+    }
+
+    [Fact]
     public async Task Many_threads_get_no_more_than_the_burst_together()
     {
         int[] taken = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => TakeUntilRefused(7, out int _))));
@@ -81,6 +118,7 @@ public sealed class RateLimitsTests
         for (int i = 0; i < 100_000; i++)
         {
             Assert.Equal(0, limits.TakeMessage(7, 1 << 20, limits.NowMs) + rate.TakeMessage(limits, 1 << 20, limits.NowMs));
+            Assert.False(limits.Owe(7, 1, 1, 1 << 20, limits.NowMs));
         }
 
         Assert.False(rate.IsExhausted(limits));
@@ -131,15 +169,21 @@ public sealed class RateLimitsTests
     public void Taking_allocates_nothing()
     {
         ConnectionRate rate = default;
-        _limits.TakeMessage(7, 10, _limits.NowMs);
+        TakeAndOwe(); // The user's entry, and what a first call costs.
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < Messages; i++)
         {
-            rate.TakeMessage(_limits, 10, _limits.NowMs);
-            _limits.TakeMessage(7, 10, _limits.NowMs);
+            TakeAndOwe();
         }
 
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void TakeAndOwe()
+        {
+            rate.TakeMessage(_limits, 10, _limits.NowMs);
+            _limits.TakeMessage(7, 10, _limits.NowMs);
+            _limits.Owe(7, 1, 0, 10, _limits.NowMs);
+        }
     }
 
     private int TakeUntilRefused(long userId, out int retryAfterMs)

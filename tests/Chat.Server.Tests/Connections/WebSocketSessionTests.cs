@@ -51,6 +51,41 @@ public sealed class WebSocketSessionTests
     }
 
     [Fact]
+    public async Task Who_comes_back_to_flood_on_is_ended_with_the_first_refusal()
+    {
+        var time = new SteppedTime();
+        var shard = new TestShard(0, RoomSetup.Limits, time);
+        var rates = new RateLimits(new Rate(MessagesPerS: 1, BytesPerS: 100_000, CommandsPerS: 100), new Rate(2, 200_000, 200), burstMs: 5000, time);
+        await using RoomSetup setup = await RoomSetup.OpenAsync(rates: rates, time: time);
+
+        // The first: 5 accepted, 5 owed by the connection, one too many. The second: the user's other 5, the user's last 4, one too many.
+        Assert.Equal([11, 10, 1, 1], Enumerable.Range(0, 4).Select(_ => Flood()));
+        time.Step(500);
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(shard, outlet);
+        shard.TurnAll();
+
+        Assert.True(Say(session, """{"type":"message","content":"slowly now"}"""));
+        await shard.TurnUntilAsync(() => outlet.Frames().Exists(static frame => frame.Type == "ack"));
+
+        int Flood()
+        {
+            var flooded = new TestOutlet();
+            ChatSession flooder = setup.Start(shard, flooded);
+            shard.TurnAll();
+            int said = 1;
+            while (Say(flooder, """{"type":"message","content":"x"}"""))
+            {
+                said++;
+            }
+
+            shard.TurnAll();
+            Assert.Equal(CloseCode.RateLimited, flooded.Frames()[^1].CloseCode);
+            return said;
+        }
+    }
+
+    [Fact]
     public async Task A_member_that_takes_too_little_is_closed_with_4002_and_resumes_without_a_hole()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
