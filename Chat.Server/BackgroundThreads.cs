@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-
 namespace Chat.Server;
 
 /// <summary>
@@ -22,10 +20,9 @@ internal sealed class BackgroundThreads(string name, int stackBytes, TimeSpan ke
     public Task<T> RunAsync<T>(Func<T> work)
     {
         var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Add(new Work(Compute));
+        Add(Compute);
         return done.Task;
 
-        [SuppressMessage("Design", "CA1031", Justification = "To whoever awaits it: an exception that leaves a thread ends the process.")]
         Action Compute()
         {
             try
@@ -35,6 +32,7 @@ internal sealed class BackgroundThreads(string name, int stackBytes, TimeSpan ke
             }
             catch (Exception exception)
             {
+                // To whoever awaits it: an exception that leaves a thread ends the process.
                 return () => done.SetException(exception);
             }
         }

@@ -19,7 +19,7 @@ internal sealed record Rate(int MessagesPerS, int BytesPerS, int CommandsPerS);
 internal sealed class RateLimits(Rate connection, Rate user, int burstMs, TimeProvider time)
 {
     /// <summary>
-    /// 18 MB at most. More users than that within seconds are beyond what one server carries; those who come then are held
+    /// 19 MB at most. More users than that within seconds are beyond what one server carries; those who come then are held
     /// to the limits of their connections alone.
     /// </summary>
     public const int UsersMax = 100_000;

@@ -138,6 +138,17 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
         Assert.Equal(text, JsonElement.Parse(await client.ReadEventAsync()).Text("content"));
     }
 
+    [Fact]
+    public async Task A_message_in_fragments_of_a_byte_that_is_too_long_is_told_so_to_who_owes_nothing()
+    {
+        User user = await _server.RegisterAsync();
+        using RawClient client = await _server.UpgradeRawAsync($"/ws/1?token={user.Token}");
+        byte[] frames = [.. Enumerable.Repeat(RawClient.Frame(RawClient.Continuation, " "u8), 1000).SelectMany(static bytes => bytes)];
+        await client.SendAsync(RawClient.Frame(RawClient.Text, "{"u8));
+
+        Assert.Equal(1009, await FloodAsync(client, frames, count: 66)); // Over 64 KiB, and as the rates count it less than the burst of 5 MB.
+    }
+
     /// <summary>Sends them so many times, or until it is closed. Returns the close code.</summary>
     private static async Task<int> FloodAsync(RawClient client, byte[] frames, int count)
     {
