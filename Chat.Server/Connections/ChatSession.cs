@@ -138,7 +138,9 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
 
     private void Publish(in Command command)
     {
-        Room? room = command.RoomId == 0 || command.RoomId == DefaultRoom?.Id ? DefaultRoom : FindSubscribed(command.RoomId);
+        bool isDefault = command.RoomId == 0 || command.RoomId == DefaultRoom?.Id;
+        Membership? membership = isDefault ? _first : _memberships?.GetValueOrDefault(command.RoomId);
+        Room? room = isDefault ? DefaultRoom : membership?.Group.Room;
         if (room is null)
         {
             bool isNamed = command.RoomId != 0;
@@ -153,6 +155,9 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
 
         switch (room.Offer(Sender, command.Content, command.Nonce, this, out long seq, out long id))
         {
+            case OfferStatus.Accepted when Shard.IsCurrent: // Input on other threads may not touch the members.
+                membership?.Group.Prefer(membership);
+                break;
             case OfferStatus.Duplicate:
                 Shard.Post(
                     static (target, argument) =>
@@ -169,9 +174,6 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
                 break;
         }
     }
-
-    private Room? FindSubscribed(long roomId) =>
-        _memberships is { } memberships && memberships.TryGetValue(roomId, out Membership? membership) ? membership.Group.Room : null;
 
     private void BeginSubscribe(long roomId, ResumePoint resume)
     {

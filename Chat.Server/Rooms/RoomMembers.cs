@@ -34,6 +34,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     private List<Membership>? _joining;
     private List<ShardWork>? _whenServed;
     private int _dirty;
+    private int _ranked;
 
     public Room Room { get; } = room;
 
@@ -46,15 +47,15 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
     /// <summary>
     /// A delivery is not carried out yet, so that its bytes are still needed and the cursor stays before them, even when
-    /// the last member leaves. Set by the shard, ended by <see cref="Arrive"/>.
+    /// the last member leaves. From <see cref="BeginDelivery"/> to <see cref="Arrive"/>.
     /// </summary>
-    public bool IsDelivering { get; set; }
+    public bool IsDelivering { get; private set; }
 
     /// <summary>
     /// The ring whose bytes are being delivered: a queued send knows them by their address only, and a room that grows
-    /// meanwhile drops its old ring. Set by the shard, ended by <see cref="Arrive"/>.
+    /// meanwhile drops its old ring. From <see cref="BeginDelivery"/> to <see cref="Arrive"/>.
     /// </summary>
-    public RoomRing? Delivered { get; set; }
+    public RoomRing? Delivered { get; private set; }
 
     /// <summary>It stands among the rooms whose fan-out waits; its dirty mark stays. Set and ended by the shard.</summary>
     public bool IsHeldBack { get; set; }
@@ -119,6 +120,32 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
         Place(membership, index);
         Count++;
         CountCompressing(membership, 1);
+    }
+
+    /// <summary>
+    /// The next fan-out serves this member before all but those who were preferred since the last one. The members are served from the end of
+    /// the list on, so that the preferred ones are its end. Who is not in the list has no place to change.
+    /// </summary>
+    public void Prefer(Membership membership)
+    {
+        int index = membership.Index;
+        int place = Count - 1 - _ranked;
+        if (index < 0 || index > place)
+        {
+            return;
+        }
+
+        Place(_members[place], index);
+        Place(membership, place);
+        _ranked++;
+    }
+
+    /// <summary>Begins to give the members a range of the ring; <see cref="Arrive"/> ends it.</summary>
+    public void BeginDelivery(RoomRing ring)
+    {
+        IsDelivering = true;
+        Delivered = ring;
+        _ranked = 0;
     }
 
     /// <summary>

@@ -367,8 +367,7 @@ internal abstract class Shard
         Invariant.Require(seq > group.Seq && position > group.Position);
         ring.Range(group.Position, position, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
         group.Hold(first, second);
-        group.IsDelivering = true;
-        group.Delivered = ring;
+        group.BeginDelivery(ring);
         Deliver(group, first, second, seq, position);
         return group.IsActive && ring.HeadSeq > seq;
     }

@@ -264,7 +264,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
         else
         {
-            group.IsDelivering = true;
             _deliveries.Add(new Delivery(group, seq, position));
         }
     }
@@ -279,7 +278,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         Sends.Submit();
         foreach (Delivery delivery in _deliveries)
         {
-            delivery.Group.IsDelivering = false;
             Arrive(delivery.Group, delivery.Seq, delivery.Position);
         }
 

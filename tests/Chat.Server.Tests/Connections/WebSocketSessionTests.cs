@@ -51,6 +51,36 @@ public sealed class WebSocketSessionTests
     }
 
     [Fact]
+    public async Task Who_sent_is_served_before_the_others_of_the_room()
+    {
+        const int Members = 100;
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var served = new List<int>();
+        TestOutlet[] outlets = [.. Enumerable.Range(0, Members).Select(i => new TestOutlet { OnWrite = () => served.Add(i) })];
+        ChatSession[] sessions = Array.ConvertAll(outlets, outlet => setup.Start(_shard, outlet));
+        int sent = 0;
+        _shard.TurnAll();
+
+        Assert.Equal([3, 17, 60], (await ServedAfterAsync(3, 17, 3, 60, 17))[..3]);
+        Assert.Equal([17], (await ServedAfterAsync(17))[..1]); // One of those who were first before.
+        Assert.Equal([99, 60], (await ServedAfterAsync(99, 60))[..2]);
+        Assert.Equal(Members, (await ServedAfterAsync([.. Enumerable.Range(0, Members)])).Count); // All of them: no place is left.
+        Assert.Equal([42], (await ServedAfterAsync(42))[..1]);
+
+        // In which order the members are served when these have said something.
+        async Task<List<int>> ServedAfterAsync(params int[] senders)
+        {
+            served.Clear();
+            _shard.Post((_, _) => Array.ForEach(senders, i => Assert.True(Say(sessions[i], """{"type":"message","content":"x"}"""))), this);
+            _shard.Turn();
+            List<int> order = [.. served.Distinct()];
+            sent += senders.Length;
+            await _shard.TurnUntilAsync(() => outlets.Sum(static outlet => outlet.Frames().Count(static frame => frame.Type == "ack")) == sent);
+            return order;
+        }
+    }
+
+    [Fact]
     public async Task Who_comes_back_to_flood_on_is_ended_with_the_first_refusal()
     {
         var time = new SteppedTime();

@@ -22,18 +22,22 @@ public sealed class RoomMembersTests : IAsyncLifetime
         new(new ChatSession(_shard, new TestOutlet(), _setup.Ann, DateTimeOffset.MaxValue, null, _setup.Services), _group);
 
     [Fact]
-    public void Members_come_and_go_in_any_order_and_each_knows_its_place() =>
-        Gen.Select(Gen.Bool, Gen.Int[0, 1000]).Array[0, 200].Sample(
+    public void Members_come_go_and_are_preferred_in_any_order_and_each_knows_its_place() =>
+        Gen.Select(Gen.Int[0, 5], Gen.Int[0, 1000]).Array[0, 200].Sample(
             steps =>
             {
                 var expected = new List<Membership>();
-                foreach ((bool isJoin, int pick) in steps)
+                foreach ((int step, int pick) in steps)
                 {
-                    if (isJoin || expected.Count == 0)
+                    if (step < 2 || expected.Count == 0)
                     {
                         _group.Activate();
                         expected.Add(NewMember());
                         _group.Add(expected[^1]);
+                    }
+                    else if (step < 4)
+                    {
+                        _group.Prefer(expected[pick % expected.Count]);
                     }
                     else
                     {
@@ -41,6 +45,7 @@ public sealed class RoomMembersTests : IAsyncLifetime
                         expected.Remove(leaving);
                         _group.Leave(leaving);
                         _group.Leave(leaving); // Again: nothing.
+                        _group.Prefer(leaving);
                         Assert.Equal(-1, leaving.Index);
                     }
 
