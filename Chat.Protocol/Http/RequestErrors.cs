@@ -24,6 +24,8 @@ public static class RequestErrors
     public static readonly ProtocolError VersionMalformed = new(400, "The HTTP version is malformed.", "RFC 9112 section 2.3");
     public static readonly ProtocolError VersionUnsupported =
         new(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.", "RFC 9110 section 15.6.6");
+    public static readonly ProtocolError NotSecured =
+        new(421, "The target's scheme is https, and the connection is not secured.", "RFC 9110 section 7.4");
 
     // Field lines.
     public static readonly ProtocolError FieldNameMalformed =

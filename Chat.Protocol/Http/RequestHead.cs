@@ -58,6 +58,12 @@ public sealed class RequestHead : IDisposable
     /// </summary>
     public bool ExpectContinue => HasExpectContinue && HasContent && VersionMinor == 1;
 
+    /// <summary>It has the expectation 100-continue, content or not.</summary>
+    public bool HasExpectContinue { get; internal set; }
+
+    /// <summary>The target has the absolute-form, with the scheme https.</summary>
+    public bool IsTargetHttps => AuthoritySlice.Length > 0 && (Target[4] | 0x20) == 's'; // "http://" or "https://".
+
     public int FieldCount { get; private set; }
 
     /// <summary>Name and value of field line <paramref name="index"/> (0..<see cref="FieldCount"/> - 1), in the order sent.</summary>
@@ -155,8 +161,6 @@ public sealed class RequestHead : IDisposable
     internal bool HasConnectionClose { get; set; }
 
     internal bool HasConnectionKeepAlive { get; set; }
-
-    internal bool HasExpectContinue { get; set; }
 
     /// <summary>Bytes from the start of the head that are in the buffer.</summary>
     internal int CopiedCount { get; private set; }

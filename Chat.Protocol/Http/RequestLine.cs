@@ -14,7 +14,7 @@ internal static class RequestLine
     public static ProtocolError Parse(ReadOnlySpan<byte> bytes, HeadSlice line, RequestHead head, HttpLimits limits)
     {
         ReadOnlySpan<byte> text = line.Of(bytes);
-        ProtocolError error = ParseMethod(text, limits, out int methodLength);
+        ProtocolError error = ParseMethod(text, head, limits, out int methodLength);
         if (!error.IsNone)
         {
             return error;
@@ -41,7 +41,6 @@ internal static class RequestLine
 
         head.VersionMinor = versionMinor;
         head.MethodSlice = new HeadSlice(line.Start, methodLength);
-        head.Method = ToMethod(text[..methodLength]);
         head.TargetSlice = new HeadSlice(line.Start + targetStart, targetLength);
         return head.Method == RequestMethod.Other && text[..methodLength].SequenceEqual("CONNECT"u8)
             ? RequestErrors.ConnectRefused
@@ -49,18 +48,20 @@ internal static class RequestLine
     }
 
     /// <summary>The error for a line, whole or not, of more bytes than any line within the limits.</summary>
-    public static ProtocolError WhyTooLong(ReadOnlySpan<byte> text, HttpLimits limits)
+    public static ProtocolError WhyTooLong(ReadOnlySpan<byte> text, RequestHead head, HttpLimits limits)
     {
-        ProtocolError error = ParseMethod(text, limits, out _);
+        ProtocolError error = ParseMethod(text, head, limits, out _);
         return error.IsNone ? RequestErrors.TargetTooLong : error;
     }
 
-    private static ProtocolError ParseMethod(ReadOnlySpan<byte> text, HttpLimits limits, out int length)
+    /// <summary>The head has its method also when something behind it is refused: the refusal depends on it.</summary>
+    private static ProtocolError ParseMethod(ReadOnlySpan<byte> text, RequestHead head, HttpLimits limits, out int length)
     {
         ReadOnlySpan<byte> window = text.Length > limits.MethodBytesMax ? text[..(limits.MethodBytesMax + 1)] : text;
         length = window.IndexOfAnyExcept(CharacterSets.Token);
         if (length > 0 && window[length] == ' ')
         {
+            head.Method = ToMethod(text[..length]);
             return default;
         }
 

@@ -57,7 +57,8 @@ public sealed class RequestParser
     /// Everything received and not yet consumed: while more is needed it begins at the same byte and only grows.
     /// </param>
     /// <param name="head">
-    /// Belongs to the parser from the first byte of a head until Complete: pass the same one, and do not read it.
+    /// Belongs to the parser from the first byte of a head until Complete: pass the same one, and do not read it. When Invalid, only
+    /// its method may be read: <see cref="RequestMethod.Other"/> if it was not understood.
     /// </param>
     /// <param name="consumed">The end of the head when Complete, else the start of <paramref name="input"/>.</param>
     /// <param name="error">
@@ -141,7 +142,7 @@ public sealed class RequestParser
         var controls = new ControlSearch(bytes, _scanned);
         while (true)
         {
-            ParseStatus found = FindLineEnd(bytes, ref controls);
+            ParseStatus found = FindLineEnd(bytes, head, ref controls);
             if (found != ParseStatus.Complete)
             {
                 return found;
@@ -166,7 +167,7 @@ public sealed class RequestParser
 
     /// <summary>Moves <c>_scanned</c> to the CR that ends the current line, or to the end of what has arrived.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ParseStatus FindLineEnd(ReadOnlySpan<byte> bytes, ref ControlSearch controls)
+    private ParseStatus FindLineEnd(ReadOnlySpan<byte> bytes, RequestHead head, ref ControlSearch controls)
     {
         int stop = controls.FindFrom(_scanned);
         int passed = (stop < 0 ? bytes.Length : stop) - _scanned;
@@ -175,7 +176,7 @@ public sealed class RequestParser
 
         if (_line != Line.Field && _scanned - _lineStart > _requestLineBytesMax)
         {
-            return Refuse(RequestLine.WhyTooLong(bytes[_lineStart.._scanned], _limits));
+            return Refuse(RequestLine.WhyTooLong(bytes[_lineStart.._scanned], head, _limits));
         }
 
         bool endsWithCr = stop >= 0 && bytes[_scanned] == '\r';

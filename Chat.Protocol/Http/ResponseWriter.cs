@@ -44,9 +44,15 @@ public ref struct ResponseWriter
         }
     }
 
-    /// <summary>Begins the answer to bytes that were no request. The connection is closed after it.</summary>
-    public ResponseWriter(IBufferWriter<byte> output, int status, ReadOnlySpan<byte> date)
-        : this(output, status, date, isHead: false)
+    /// <summary>
+    /// Begins the answer to bytes that were no request, or one that is not served. The connection is closed after it.
+    /// </summary>
+    /// <param name="output">Not to be used by anyone else until the response is ended.</param>
+    /// <param name="method">As far as it was understood: HEAD gets no content then, either (RFC 9110 section 9.3.2).</param>
+    /// <param name="status">A final status, 200..599.</param>
+    /// <param name="date">The value of Date, from <see cref="HttpDate.Now"/>.</param>
+    public ResponseWriter(IBufferWriter<byte> output, RequestMethod method, int status, ReadOnlySpan<byte> date)
+        : this(output, status, date, method == RequestMethod.Head)
     {
         Write("Connection: close\r\n"u8);
     }

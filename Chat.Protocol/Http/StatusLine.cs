@@ -29,6 +29,7 @@ internal static class StatusLine
         414 => "HTTP/1.1 414 URI Too Long\r\n"u8,
         415 => "HTTP/1.1 415 Unsupported Media Type\r\n"u8,
         417 => "HTTP/1.1 417 Expectation Failed\r\n"u8,
+        421 => "HTTP/1.1 421 Misdirected Request\r\n"u8,
         422 => "HTTP/1.1 422 Unprocessable Content\r\n"u8,
         426 => "HTTP/1.1 426 Upgrade Required\r\n"u8,
         429 => "HTTP/1.1 429 Too Many Requests\r\n"u8,

@@ -6,6 +6,7 @@ using Chat.Protocol.Http;
 using Chat.Protocol.WebSocket;
 using Chat.Server.Rest;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace Chat.Server.Connections;
 
@@ -148,6 +149,13 @@ internal sealed class HttpConnection : IDisposable
 
                 buffer = buffer.Slice(consumed);
                 _services.Metrics.Requests.Add();
+                if (_head.IsTargetHttps && !IsSecured())
+                {
+                    Advance(isReading, buffer.End);
+                    await RefuseAsync(RequestErrors.NotSecured);
+                    return null;
+                }
+
                 if (_head.HasContent)
                 {
                     _input.AdvanceTo(buffer.Start);
@@ -368,9 +376,19 @@ internal sealed class HttpConnection : IDisposable
 
         bool isSound = Handshake.TryRead(_head, out OpeningHandshake handshake, out _);
         Invariant.Require(isSound);
+        if (_head.HasExpectContinue)
+        {
+            ResponseWriter.WriteContinue(_output); // RFC 9110 section 7.8: before the 101.
+        }
+
         Handshake.WriteAccepted(_output, handshake, accepted.Deflate);
         return await FlushAsync() ? accepted : null;
     }
+
+    /// <summary>By TLS here, or by a proxy of ours, which may have ended it.</summary>
+    private bool IsSecured() =>
+        _context.Features.Get<ITlsHandshakeFeature>() is not null
+        || _services.Addresses.IsTrusted(ClientAddresses.PeerOf(_context.RemoteEndPoint));
 
     private void Advance(bool isReading, SequencePosition consumed)
     {
@@ -384,7 +402,7 @@ internal sealed class HttpConnection : IDisposable
     {
         _services.Metrics.ProtocolErrors.Add();
         Response response = Problem.Of(error);
-        var writer = new ResponseWriter(_output, response.Status, _services.Date.Now);
+        var writer = new ResponseWriter(_output, _head.Method, response.Status, _services.Date.Now);
         writer.End(response.ContentType, response.Content.Span);
         await FlushLastAsync();
     }

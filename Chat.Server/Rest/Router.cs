@@ -67,9 +67,11 @@ internal sealed partial class Router(IReadOnlyList<Route> routes, TokenService t
                 return new(Elsewhere);
             }
 
-            return new(call.Head.Method == RequestMethod.Options && call.Head.Path.SequenceEqual("*"u8)
-                ? Response.NoContent
-                : Upgrades.IsWebSocketPath(call.Head.Path, IsConformance) ? Problem.UpgradeRequired : Problem.NotFound);
+            bool isOptions = call.Head.Method == RequestMethod.Options;
+            return new(
+                Upgrades.IsWebSocketPath(call.Head.Path, IsConformance)
+                    ? isOptions ? Response.NoContent.With("Allow", "GET, OPTIONS") : Problem.UpgradeRequired
+                    : isOptions && call.Head.Path.SequenceEqual("*"u8) ? Response.NoContent : Problem.NotFound);
         }
 
         string allow = Allow(call.Head.Path);

@@ -61,19 +61,27 @@ public class ResponseWriterTests
         var response = new ResponseWriter(output, request, status, Date, keepAlive: true);
         response.End();
         Assert.Equal(line + DateLine + "\r\n", Text(output));
-        Assert.Throws<InvariantException>(() => new ResponseWriter(output, status, Date).End("text/plain"u8, ""u8));
+        Assert.Throws<InvariantException>(() => new ResponseWriter(output, RequestMethod.Other, status, Date).End("text/plain"u8, ""u8));
     }
 
     [Fact]
     public void Refusal_of_bytes_that_were_no_request_closes_the_connection()
     {
         var output = new ArrayBufferWriter<byte>();
-        var response = new ResponseWriter(output, 431, Date);
+        var response = new ResponseWriter(output, RequestMethod.Other, 431, Date);
         response.End("text/plain"u8, "x"u8);
         Assert.Equal(
             "HTTP/1.1 431 Request Header Fields Too Large\r\n" + DateLine
             + "Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx",
             Text(output));
+    }
+
+    [Fact]
+    public void Refusal_of_a_head_request_has_no_content()
+    {
+        var output = new ArrayBufferWriter<byte>();
+        new ResponseWriter(output, RequestMethod.Head, 417, Date).End("text/plain"u8, "x"u8);
+        Assert.EndsWith("Content-Length: 1\r\n\r\n", Text(output), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -83,14 +91,14 @@ public class ResponseWriterTests
         {
             var error = (ProtocolError)field.GetValue(null)!;
             var output = new ArrayBufferWriter<byte>();
-            new ResponseWriter(output, error.Code, Date).End();
+            new ResponseWriter(output, RequestMethod.Other, error.Code, Date).End();
             Assert.Matches($"^HTTP/1.1 {error.Code} [A-Z].*\r\n", Text(output));
             Assert.InRange(error.Reason.Length, 1, 123);
             Assert.True(Ascii.IsValid(error.Reason));
         }
 
         var unlisted = new ArrayBufferWriter<byte>();
-        new ResponseWriter(unlisted, 299, Date).End();
+        new ResponseWriter(unlisted, RequestMethod.Other, 299, Date).End();
         Assert.StartsWith("HTTP/1.1 299 \r\n", Text(unlisted), StringComparison.Ordinal);
     }
 
@@ -99,7 +107,7 @@ public class ResponseWriterTests
     {
         var output = new ArrayBufferWriter<byte>(1);
         string large = new('v', 5000);
-        var response = new ResponseWriter(output, 200, Date);
+        var response = new ResponseWriter(output, RequestMethod.Other, 200, Date);
         response.WriteField("A"u8, "b"u8);
         response.WriteField("Large"u8, Encoding.ASCII.GetBytes(large));
         response.End();
@@ -118,7 +126,7 @@ public class ResponseWriterTests
     public void Field_that_would_forge_another_is_a_bug_of_ours(string name, string value) =>
         Assert.Throws<InvariantException>(() =>
         {
-            var response = new ResponseWriter(new ArrayBufferWriter<byte>(), 200, Date);
+            var response = new ResponseWriter(new ArrayBufferWriter<byte>(), RequestMethod.Other, 200, Date);
             response.WriteField(Encoding.ASCII.GetBytes(name), Encoding.ASCII.GetBytes(value));
         });
 
@@ -128,7 +136,7 @@ public class ResponseWriterTests
     [InlineData(199)]
     [InlineData(600)]
     public void Status_that_is_not_final_is_a_bug_of_ours(int status) =>
-        Assert.Throws<InvariantException>(() => new ResponseWriter(new ArrayBufferWriter<byte>(), status, Date));
+        Assert.Throws<InvariantException>(() => new ResponseWriter(new ArrayBufferWriter<byte>(), RequestMethod.Other, status, Date));
 
     [Fact]
     public void Continue_is_an_empty_interim_response()

@@ -52,6 +52,16 @@ public sealed class AddressLimitTests
         }
     }
 
+    [Fact]
+    public async Task A_proxy_may_have_ended_the_tls_of_an_https_target()
+    {
+        await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite.With("TRUSTED_PROXIES", "127.0.0.1,::1"));
+        using RawClient proxy = await server.ConnectRawAsync();
+        await proxy.SendAsync("GET https://chat.example.com/healthz HTTP/1.1\r\nHost: chat.example.com\r\n\r\n");
+
+        Assert.Equal(200, (await proxy.ReadResponseAsync()).Status);
+    }
+
     [Theory]
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", "PROXY TCP4 192.0.2.1 198.51.100.2 56325 443\r\n", "PROXY TCP4 192.0.2.3 198.51.100.2 1 443\r\n")]
     [InlineData(

@@ -159,6 +159,69 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
         Assert.Contains("\"status\":\"ok\"", next.Content, StringComparison.Ordinal);
     }
 
+    [Theory] // RFC 9110 section 9.3.2. What stands behind the method may be anything.
+    [InlineData(400, "HEAD /healthz HTTP/1.1\r\n\r\n")]
+    [InlineData(400, "HEAD healthz HTTP/1.1\r\n\r\n")]
+    [InlineData(400, "HEAD /healthz\r\n\r\n")]
+    [InlineData(400, "HEAD /healthz HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n")]
+    [InlineData(400, "HEAD /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")]
+    [InlineData(413, "HEAD /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")]
+    [InlineData(417, "HEAD /healthz HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n")]
+    [InlineData(421, "HEAD https://a/healthz HTTP/1.1\r\nHost: a\r\n\r\n")]
+    [InlineData(501, "HEAD /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n")]
+    [InlineData(505, "HEAD /healthz HTTP/2.0\r\nHost: a\r\n\r\n")]
+    public async Task A_refusal_of_a_head_request_has_no_content(int status, string request)
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" + request);
+
+        Assert.Equal(200, (await client.ReadResponseAsync()).Status);
+        RawResponse response = await client.ReadResponseAsync(toHead: true);
+
+        Assert.Equal((status, "close"), (response.Status, response.Fields["Connection"]));
+        await client.IsClosedAsync();
+    }
+
+    [Theory]
+    [InlineData(200)]
+    [InlineData(10_000)]
+    public async Task A_head_request_with_a_target_that_is_too_long_gets_no_content(int more)
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync($"HEAD /{new string('x', (8 * 1024) + more)} HTTP/1.1\r\nHost: a\r\n\r\n");
+
+        Assert.Equal(414, (await client.ReadResponseAsync(toHead: true)).Status);
+        await client.IsClosedAsync();
+    }
+
+    [Theory] // RFC 9110 section 7.4.
+    [InlineData("https://a/healthz")]
+    [InlineData("HTTPS://a:443/healthz?x=1")]
+    [InlineData("https://a")]
+    public async Task An_https_target_on_a_connection_that_is_not_secured_is_421(string target)
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync($"GET {target} HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+
+        RawResponse response = await client.ReadResponseAsync();
+
+        Assert.Equal((421, "close"), (response.Status, response.Fields["Connection"]));
+        await client.IsClosedAsync();
+    }
+
+    [Theory]
+    [InlineData("/ws")]
+    [InlineData("/ws/1")]
+    public async Task Options_of_a_websocket_path_are_told(string path)
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync($"OPTIONS {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+
+        RawResponse response = await client.ReadResponseAsync();
+
+        Assert.Equal((204, "GET, OPTIONS"), (response.Status, response.Fields["Allow"]));
+    }
+
     [Theory]
     [InlineData("PUT", "/rooms", "GET, HEAD, POST, OPTIONS")]
     [InlineData("DELETE", "/auth/login", "POST, OPTIONS")]

@@ -1,3 +1,5 @@
+using System.Net.Security;
+using System.Net.Sockets;
 using Chat.TestKit;
 
 namespace Chat.Server.Tests.EndToEnd;
@@ -20,6 +22,19 @@ public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.
         await socket.NextMessagesAsync(1, 2);
         await socket.NextAsync("ack");
         Assert.Equal(1000, await socket.CloseAsync());
+    }
+
+    [Fact]
+    public async Task An_https_target_is_served_over_tls()
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(_server.Url.Host, _server.Url.Port, TestContext.Current.CancellationToken);
+        await using var tls = new SslStream(client.GetStream(), leaveInnerStreamOpen: false, static (_, certificate, _, _) => TestCertificate.IsOurs(certificate));
+        await tls.AuthenticateAsClientAsync("localhost");
+        await tls.WriteAsync("GET https://a/healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
+        using var reader = new StreamReader(tls);
+
+        Assert.Equal("HTTP/1.1 200 OK", await reader.ReadLineAsync(TestContext.Current.CancellationToken));
     }
 
     [Fact]

@@ -104,6 +104,18 @@ public sealed class UpgradeTests(HttpTests.Fixture fixture) : IClassFixture<Http
         await client.IsClosedAsync();
     }
 
+    [Fact] // RFC 9110 section 7.8.
+    public async Task A_handshake_that_expects_100_continue_gets_it_before_the_101()
+    {
+        User user = await _server.RegisterAsync();
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync(RawClient.Handshake($"/ws/1?token={user.Token}", "Expect: 100-continue\r\n"));
+
+        Assert.Equal(100, (await client.ReadResponseAsync()).Status);
+        Assert.Equal(101, (await client.ReadResponseAsync()).Status);
+        Assert.Contains("welcome", Encoding.UTF8.GetString((await client.ReadFrameAsync()).Payload), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Frames_in_the_same_write_as_the_handshake_are_read()
     {
