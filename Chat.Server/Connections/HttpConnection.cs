@@ -5,6 +5,7 @@ using Chat.Protocol;
 using Chat.Protocol.Http;
 using Chat.Protocol.WebSocket;
 using Chat.Server.Rest;
+using Chat.Server.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
@@ -412,6 +413,7 @@ internal sealed class HttpConnection : IDisposable
     {
         SetDeadline(_services.BodyTimeoutMs);
         await FlushAsync();
+        (_context as ShardConnection)?.Socket.EndSending(); // Kestrel's own sockets know no half of a close.
         await Linger.DiscardAsync(_input, Linger.QuietMs, _services.Time);
     }
 

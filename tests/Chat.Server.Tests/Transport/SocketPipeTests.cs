@@ -48,6 +48,23 @@ public sealed partial class SocketPipeTests
     }
 
     [Fact]
+    public async Task Who_is_told_that_nothing_more_comes_is_still_read()
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(nameof(SendEngine.Send));
+        using ShardClient client = await setup.ConnectAsync();
+        await client.SendAsync("end 100\r\n");
+        await client.ReadAsync(100);
+        Assert.Empty(await client.ReadToEndAsync());
+        Assert.Equal((1, 0), (setup.Answered, setup.Closed));
+
+        await client.SendAsync("end 0\r\n");
+        client.Socket.Shutdown(SocketShutdown.Send);
+        await setup.AllCloseAsync(1);
+
+        Assert.Equal(2, setup.Answered);
+    }
+
+    [Fact]
     public async Task A_client_that_floods_with_requests_leaves_the_shard_its_turns()
     {
         const int Requests = 20_000;

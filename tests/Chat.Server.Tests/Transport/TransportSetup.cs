@@ -16,7 +16,7 @@ namespace Chat.Server.Tests.Transport;
 
 /// <summary>
 /// Shards and an acceptor over real loopback sockets, with a handler of two requests in the place of HTTP:
-/// <c>get BYTES</c> is answered with that many bytes, <c>join ROOM,ROOM</c> with <see cref="Joined"/> and a session.
+/// <c>get BYTES</c> is answered with that many bytes, <c>end BYTES</c>, too, and nothing after it, <c>join ROOM,ROOM</c> with <see cref="Joined"/> and a session.
 /// </summary>
 internal sealed class TransportSetup : IAsyncDisposable
 {
@@ -227,6 +227,7 @@ internal sealed class TransportSetup : IAsyncDisposable
             {
                 ReadResult read = await input.ReadAsync();
                 ReadOnlySequence<byte> buffer = read.Buffer;
+                bool isEnd = false;
                 while (buffer.PositionOf((byte)'\n') is { } end)
                 {
                     string[] words = Encoding.ASCII.GetString(buffer.Slice(0, end)).TrimEnd('\r').Split(' ');
@@ -240,12 +241,18 @@ internal sealed class TransportSetup : IAsyncDisposable
                         return;
                     }
 
+                    isEnd = words[0] == "end";
                     output.Write(new byte[int.Parse(words[1], CultureInfo.InvariantCulture)]);
                     Interlocked.Increment(ref _answered);
                 }
 
                 input.AdvanceTo(buffer.Start, buffer.End);
                 FlushResult flush = await output.FlushAsync();
+                if (isEnd)
+                {
+                    connection.Socket.EndSending();
+                }
+
                 if (read.IsCompleted || flush.IsCompleted)
                 {
                     break;
