@@ -306,16 +306,14 @@ internal abstract class Shard
         return count > 0;
     }
 
-    /// <summary>A turn that began at that time of <see cref="Stopwatch"/> is over. Its length in milliseconds.</summary>
-    protected long EndTurn(long startTimestamp, long endTimestamp)
+    /// <summary>A turn that began at that time of <see cref="Stopwatch"/> is over.</summary>
+    protected void EndTurn(long startTimestamp, long endTimestamp)
     {
         long turnMs = (long)Stopwatch.GetElapsedTime(startTimestamp, endTimestamp).TotalMilliseconds;
         if (turnMs > _turnMsMax)
         {
             Volatile.Write(ref _turnMsMax, turnMs);
         }
-
-        return turnMs;
     }
 
     /// <summary>

@@ -31,18 +31,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     /// </summary>
     private const int ReadMsMax = 1;
 
-    // Gathering: in a flood a send costs nearly the same for one event and for eighty, so after a long turn in which each
-    // send carried several events the next fan-out waits a part of that turn's time, while input is read on. Measured at
-    // 1000 members, 10 publishers with 8 messages in flight each: 43 events a send without, 79 with it; 0.098 us of server CPU
-    // a delivery against 0.061, and 9.6 M deliveries/s against 8.5 M, at less latency. A room that is merely busy (one or
-    // two events a send) is never made to wait: at 200 messages/s to 1000 members waiting doubled its latency. How long: against
-    // the peer of docs/performance.md, interleaved, 2.0 times its deliveries with a tenth of the turn, 2.1 with 0.2 and with 0.3, 1.8
-    // with a half: the server then waits while the clients wait for it.
-    private const int GatherEventsPerSendMin = 8;
-    private const int GatherTurnMsMin = 1;
-    private const double GatherShareOfTurn = 0.25;
-    private const int GatherMsMax = 5; // A quiet room on this shard waits this much longer at most.
-
     // Load: how much of its time the shard has work, looked at over this long. A shard that waits for less than a quarter of it is saturated,
     // and keeps acknowledgements for the next fan-out to the same socket, or until the time is over: a send less for a room of ten
     // members, which has eleven otherwise.
@@ -72,9 +60,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private uint[] _generations = new uint[256];
     private volatile bool _isStopping;
     private long _waits;
-    private long _turnSends;
-    private long _turnEvents;
-    private long _gatherUntil;
     private long _turnEnd = Stopwatch.GetTimestamp();
     private long _loadWindowEnd;
     private long _waited;
@@ -229,8 +214,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     {
         ReadOnlySpan<byte> compressed = Compressed(group, first, second);
         ReadOnlySpan<byte> range = second.IsEmpty ? first : Sends.Join(first, second);
-        _turnSends += group.Count;
-        _turnEvents += group.Count * (seq - group.Seq);
         for (int i = group.Count - 1; i >= 0; i--)
         {
             ChatSession session = group[i].Session;
@@ -305,10 +288,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
     private void RunOnce(byte* events)
     {
-        long gatherMs = MsUntil(_gatherUntil);
-        bool hasSlept = gatherMs == 0 && _readable.Count == 0 && _unfinished.Count == 0 && SleepUntil(_moderation.NextTurn);
-        int timeoutMs = gatherMs > 0 ? (int)gatherMs
-            : _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
+        bool hasSlept = _readable.Count == 0 && _unfinished.Count == 0 && SleepUntil(_moderation.NextTurn);
+        int timeoutMs = _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
             : !_congested.IsEmpty ? CongestedRooms.LookMs
             : _postponed.Count > 0 ? (int)MsUntil(_loadWindowEnd)
             : !_resting.IsEmpty ? _resting.MsLeft(NowMs)
@@ -340,21 +321,9 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
         ReadQueued(start + (ReadMsMax * Stopwatch.Frequency / 1000));
         MeasureLoad(start);
-        if (MsUntil(_gatherUntil) > 0)
-        {
-            return;
-        }
-
-        _turnSends = 0;
-        _turnEvents = 0;
         RunTurn();
-        long end = _turnEnd = Stopwatch.GetTimestamp();
-        long turnMs = EndTurn(start, end);
-        if (turnMs >= GatherTurnMsMin && _turnSends > 0 && _turnEvents >= GatherEventsPerSendMin * _turnSends)
-        {
-            double share = Math.Min(GatherMsMax, turnMs * GatherShareOfTurn);
-            _gatherUntil = end + (long)(share * Stopwatch.Frequency / 1000);
-        }
+        _turnEnd = Stopwatch.GetTimestamp();
+        EndTurn(start, _turnEnd);
     }
 
     /// <summary>False when the time has come already. Whoever has work for the shard does not wake it: it is not marked as asleep.</summary>
@@ -374,7 +343,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private void MeasureLoad(long turnStart)
     {
         _waited += turnStart - _turnEnd;
-        _turnEnd = turnStart; // Gathering takes several rounds to a turn.
         if (turnStart < _loadWindowEnd)
         {
             return;

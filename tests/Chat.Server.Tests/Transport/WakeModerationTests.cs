@@ -60,7 +60,7 @@ public sealed class WakeModerationTests
 
     [Theory]
     [InlineData(WakeModeration.WakesPerWindowMin - 1, true)] // Not often.
-    [InlineData(Often, false)] // Gathering, looks at what is left over, and a saturated shard's turns are no wake-ups.
+    [InlineData(Often, false)] // Looks at what is left over, and a saturated shard's turns are no wake-ups.
     public void Otherwise_turns_begin_at_once(int turns, bool areWakes)
     {
         for (int i = 0; i < 100; i++)
