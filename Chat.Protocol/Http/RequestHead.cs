@@ -62,7 +62,7 @@ public sealed class RequestHead : IDisposable
     public bool HasExpectContinue { get; internal set; }
 
     /// <summary>The target has the absolute-form, with the scheme https.</summary>
-    public bool IsTargetHttps => AuthoritySlice.Length > 0 && (Target[4] | 0x20) == 's'; // "http://" or "https://".
+    public bool IsTargetHttps { get; internal set; }
 
     public int FieldCount { get; private set; }
 
@@ -131,7 +131,7 @@ public sealed class RequestHead : IDisposable
         MethodSlice = TargetSlice = PathSlice = QuerySlice = AuthoritySlice = HostSlice = default;
         VersionMinor = 0;
         ContentLength = -1;
-        IsChunked = false;
+        IsChunked = IsTargetHttps = false;
         HasHost = HasConnectionClose = HasConnectionKeepAlive = HasExpectContinue = false;
     }
 

@@ -124,6 +124,7 @@ internal static class RequestLine
                 return isAsterisk ? default : RequestErrors.TargetMalformed;
             }
 
+            head.IsTargetHttps = authorityStart == "https://"u8.Length;
             head.AuthoritySlice = new HeadSlice(slice.Start + authorityStart, pathStart - authorityStart);
         }
 
@@ -170,7 +171,7 @@ internal static class RequestLine
     /// </summary>
     public static bool IsSameHost(ReadOnlySpan<byte> bytes, RequestHead head)
     {
-        ReadOnlySpan<byte> port = StartsWithIgnoreCase(head.TargetSlice.Of(bytes), "https"u8) ? ":443"u8 : ":80"u8;
+        ReadOnlySpan<byte> port = head.IsTargetHttps ? ":443"u8 : ":80"u8;
         return Ascii.EqualsIgnoreCase(
             WithoutPort(head.AuthoritySlice.Of(bytes), port), WithoutPort(head.HostSlice.Of(bytes), port));
     }

@@ -413,7 +413,7 @@ internal sealed class HttpConnection : IDisposable
     {
         SetDeadline(_services.BodyTimeoutMs);
         await FlushAsync();
-        (_context as ShardConnection)?.Socket.EndSending(); // Kestrel's own sockets know no half of a close.
+        (_output as SocketWriter)?.EndSending(); // Kestrel's own sockets know no half of a close.
         await Linger.DiscardAsync(_input, Linger.QuietMs, _services.Time);
     }
 

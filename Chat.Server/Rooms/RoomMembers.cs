@@ -34,7 +34,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     private List<Membership>? _joining;
     private List<ShardWork>? _whenServed;
     private int _dirty;
-    private int _ranked;
+    private int _preferred;
 
     public Room Room { get; } = room;
 
@@ -129,7 +129,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     public void Prefer(Membership membership)
     {
         int index = membership.Index;
-        int place = Count - 1 - _ranked;
+        int place = Count - 1 - _preferred;
         if (index < 0 || index > place)
         {
             return;
@@ -137,7 +137,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
         Place(_members[place], index);
         Place(membership, place);
-        _ranked++;
+        _preferred++;
     }
 
     /// <summary>Begins to give the members a range of the ring; <see cref="Arrive"/> ends it.</summary>
@@ -145,7 +145,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     {
         IsDelivering = true;
         Delivered = ring;
-        _ranked = 0;
+        _preferred = 0;
     }
 
     /// <summary>

@@ -300,12 +300,6 @@ internal sealed class ShardSocket : Outlet
     /// </summary>
     public int Send(ReadOnlySpan<byte> bytes) => Libc.Send(Fd, bytes);
 
-    /// <summary>
-    /// Tells the peer that nothing more comes; it can still be read (RFC 9112 section 9.6). From any thread that holds the socket in its
-    /// HTTP phase, after a flush.
-    /// </summary>
-    public void EndSending() => _ = Libc.shutdown(Fd, Libc.SHUT_WR); // Fails when the peer is gone, which the next read says, too.
-
     /// <summary>The HTTP handler is done with the descriptor and no session follows. Shard thread.</summary>
     public void LetGo()
     {

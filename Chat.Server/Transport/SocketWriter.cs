@@ -65,6 +65,11 @@ internal sealed class SocketWriter(ShardSocket socket) : PipeWriter, IValueTaskS
         return new(this, _wait.Version);
     }
 
+    /// <summary>
+    /// Tells the peer, after a flush, that nothing more comes. It can still be read (RFC 9112 section 9.6), so this is not <see cref="Complete"/>.
+    /// </summary>
+    public void EndSending() => _ = Libc.shutdown(_socket.Fd, Libc.SHUT_WR); // Fails when the peer is gone, which the next read says, too.
+
     /// <summary>The socket may be writable again. Shard thread.</summary>
     public void Continue()
     {

@@ -210,19 +210,6 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     }
 
     [Theory]
-    [InlineData("/ws")]
-    [InlineData("/ws/1")]
-    public async Task Options_of_a_websocket_path_are_told(string path)
-    {
-        using RawClient client = await _server.ConnectRawAsync();
-        await client.SendAsync($"OPTIONS {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-
-        RawResponse response = await client.ReadResponseAsync();
-
-        Assert.Equal((204, "GET, OPTIONS"), (response.Status, response.Fields["Allow"]));
-    }
-
-    [Theory]
     [InlineData("PUT", "/rooms", "GET, HEAD, POST, OPTIONS")]
     [InlineData("DELETE", "/auth/login", "POST, OPTIONS")]
     [InlineData("HEAD", "/auth/login", "POST, OPTIONS")]
@@ -261,11 +248,18 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     public async Task Options_tells_the_methods_of_a_path_and_of_the_server()
     {
         using RawClient client = await _server.ConnectRawAsync();
-        await client.SendAsync("OPTIONS /rooms HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+        await client.SendAsync(string.Concat(
+            new[] { "/rooms", "/ws", "/ws/1", "*" }.Select(static target => $"OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n")));
 
         RawResponse path = await client.ReadResponseAsync();
         Assert.Equal((204, "GET, HEAD, POST, OPTIONS"), (path.Status, path.Fields["Allow"]));
         Assert.DoesNotContain("Access-Control-Allow-Origin", path.Fields.Keys);
+        for (int i = 0; i < 2; i++)
+        {
+            RawResponse socketPath = await client.ReadResponseAsync();
+            Assert.Equal((204, "GET, OPTIONS"), (socketPath.Status, socketPath.Fields["Allow"]));
+        }
+
         Assert.Equal(204, (await client.ReadResponseAsync()).Status);
     }
 

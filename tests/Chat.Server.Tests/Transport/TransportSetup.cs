@@ -250,7 +250,7 @@ internal sealed class TransportSetup : IAsyncDisposable
                 FlushResult flush = await output.FlushAsync();
                 if (isEnd)
                 {
-                    connection.Socket.EndSending();
+                    connection.Writer!.EndSending();
                 }
 
                 if (read.IsCompleted || flush.IsCompleted)
