@@ -41,7 +41,10 @@ internal sealed class EchoConnection : IDisposable
         return new EchoConnection(client, name, response.Fields.GetValueOrDefault("Sec-WebSocket-Extensions", ""));
     }
 
-    /// <summary>Runs one case: sends the frames, in pieces of so many bytes (0: all at once), expects the answers, and the end.</summary>
+    /// <summary>
+    /// Runs one case: sends the frames, in pieces of so many bytes (0: all at once), expects the answers, and the end. Cases are connections
+    /// of their own: many can run at the same time, which matters where the server waits a while for each peer to leave.
+    /// </summary>
     /// <param name="server">Where to.</param>
     /// <param name="name">What is sent, for people.</param>
     /// <param name="frames">What is sent.</param>

@@ -87,6 +87,7 @@ public abstract class FramingCases(ServerFixture fixture)
     [Fact]
     public async Task Category_3_reserved_bits_are_refused_after_what_came_before_them()
     {
+        var cases = new List<Task>();
         byte[] hello = "Hello"u8.ToArray();
         for (int bits = 1; bits <= 7; bits++)
         {
@@ -94,45 +95,51 @@ public abstract class FramingCases(ServerFixture fixture)
             {
                 string name = $"reserved bits {bits} on opcode {opcode}";
                 byte[] bad = Frame(Fin | (bits << 4) | opcode, opcode == Close ? [3, 232] : hello);
-                await RunAsync(_server, name, bad, [], 1002);
+                cases.Add(RunAsync(_server, name, bad, [], 1002));
                 foreach (int pieceBytes in (int[])[0, 1])
                 {
-                    await RunAsync(
+                    cases.Add(RunAsync(
                         _server,
                         $"{name}, between others",
                         [.. Frame(Fin | Text, hello), .. bad, .. Frame(Fin | Ping, hello)],
                         [(Fin | Text, hello)],
                         1002,
-                        pieceBytes);
+                        pieceBytes));
                 }
             }
         }
+
+        await Task.WhenAll(cases);
     }
 
     [Fact]
     public async Task Category_4_reserved_opcodes_are_refused_after_what_came_before_them()
     {
+        var cases = new List<Task>();
         byte[] hello = "Hello"u8.ToArray();
         foreach (int opcode in (int[])[3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
         {
             foreach (byte[] payload in (byte[][])[[], hello])
             {
                 string name = $"opcode {opcode} with {payload.Length} bytes";
-                await RunAsync(_server, name, Frame(Fin | opcode, payload), [], 1002);
-                await RunAsync(
+                cases.Add(RunAsync(_server, name, Frame(Fin | opcode, payload), [], 1002));
+                cases.Add(RunAsync(
                     _server,
                     $"{name}, between others",
                     [.. Frame(Fin | Text, hello), .. Frame(Fin | opcode, payload), .. Frame(Fin | Ping, hello)],
                     [(Fin | Text, hello)],
                     1002,
-                    pieceBytes: 1);
+                    pieceBytes: 1));
             }
         }
+
+        await Task.WhenAll(cases);
     }
 
     [Fact]
     public async Task Category_5_fragments_make_messages_with_control_frames_between()
     {
+        var cases = new List<Task>();
         (int, byte[]) message = (Fin | Text, "fragment1fragment2"u8.ToArray());
         (int, byte[]) pong = (Fin | Pong, "ping"u8.ToArray());
         byte[] first = Frame(Text, "fragment1"u8);
@@ -141,29 +148,31 @@ public abstract class FramingCases(ServerFixture fixture)
         byte[] empty = Frame(Continuation, []);
         foreach (int pieceBytes in (int[])[0, 1])
         {
-            await RunAsync(_server, "fragmented ping", [.. Frame(Ping, "a"u8), .. Frame(Fin | Continuation, "b"u8)], [], 1002, pieceBytes);
-            await RunAsync(_server, "fragmented pong", [.. Frame(Pong, "a"u8), .. Frame(Fin | Continuation, "b"u8)], [], 1002, pieceBytes);
-            await RunAsync(_server, "two fragments", [.. first, .. last], [message], pieceBytes: pieceBytes);
-            await RunAsync(_server, "ping between", [.. first, .. ping, .. last], [pong, message], pieceBytes: pieceBytes);
-            await RunAsync(_server, "pong between", [.. first, .. Frame(Fin | Pong, "x"u8), .. last], [message], pieceBytes: pieceBytes);
-            await RunAsync(
+            cases.Add(RunAsync(_server, "fragmented ping", [.. Frame(Ping, "a"u8), .. Frame(Fin | Continuation, "b"u8)], [], 1002, pieceBytes));
+            cases.Add(RunAsync(_server, "fragmented pong", [.. Frame(Pong, "a"u8), .. Frame(Fin | Continuation, "b"u8)], [], 1002, pieceBytes));
+            cases.Add(RunAsync(_server, "two fragments", [.. first, .. last], [message], pieceBytes: pieceBytes));
+            cases.Add(RunAsync(_server, "ping between", [.. first, .. ping, .. last], [pong, message], pieceBytes: pieceBytes));
+            cases.Add(RunAsync(_server, "pong between", [.. first, .. Frame(Fin | Pong, "x"u8), .. last], [message], pieceBytes: pieceBytes));
+            cases.Add(RunAsync(
                 _server,
                 "empty fragments and pings between, then a message",
                 [.. first, .. empty, .. ping, .. empty, .. ping, .. last, .. Frame(Fin | Binary, [1])],
                 [pong, pong, message, (Fin | Binary, [1])],
-                pieceBytes: pieceBytes);
-            await RunAsync(
-                _server, "empty message of three fragments", [.. Frame(Text, []), .. empty, .. Frame(Fin | Continuation, [])], [(Fin | Text, [])], pieceBytes: pieceBytes);
+                pieceBytes: pieceBytes));
+            cases.Add(RunAsync(
+                _server, "empty message of three fragments", [.. Frame(Text, []), .. empty, .. Frame(Fin | Continuation, [])], [(Fin | Text, [])], pieceBytes: pieceBytes));
             foreach (int fin in (int[])[0, Fin])
             {
-                await RunAsync(_server, "continuation of nothing", [.. Frame(fin | Continuation, "x"u8), .. Frame(Fin | Text, "y"u8)], [], 1002, pieceBytes);
-                await RunAsync(_server, "continuation after a whole message", [.. first, .. last, .. Frame(fin | Continuation, "x"u8)], [message], 1002, pieceBytes);
-                await RunAsync(_server, "text in a text", [.. first, .. Frame(fin | Text, "x"u8)], [], 1002, pieceBytes);
-                await RunAsync(_server, "binary in a text after a ping", [.. first, .. ping, .. Frame(fin | Binary, "x"u8)], [pong], 1002, pieceBytes);
+                cases.Add(RunAsync(_server, "continuation of nothing", [.. Frame(fin | Continuation, "x"u8), .. Frame(Fin | Text, "y"u8)], [], 1002, pieceBytes));
+                cases.Add(RunAsync(_server, "continuation after a whole message", [.. first, .. last, .. Frame(fin | Continuation, "x"u8)], [message], 1002, pieceBytes));
+                cases.Add(RunAsync(_server, "text in a text", [.. first, .. Frame(fin | Text, "x"u8)], [], 1002, pieceBytes));
+                cases.Add(RunAsync(_server, "binary in a text after a ping", [.. first, .. ping, .. Frame(fin | Binary, "x"u8)], [pong], 1002, pieceBytes));
             }
 
-            await RunAsync(_server, "reserved bit in a continuation", [.. first, .. Frame(Fin | 0x20 | Continuation, "x"u8)], [], 1002, pieceBytes);
+            cases.Add(RunAsync(_server, "reserved bit in a continuation", [.. first, .. Frame(Fin | 0x20 | Continuation, "x"u8)], [], 1002, pieceBytes));
         }
+
+        await Task.WhenAll(cases);
     }
 
     [Fact]
@@ -201,28 +210,31 @@ public abstract class FramingCases(ServerFixture fixture)
     [Fact]
     public async Task Category_7_closes_are_checked_and_echoed_and_nothing_follows_them()
     {
+        var cases = new List<Task>();
         byte[] ping = Frame(Fin | Ping, "late"u8);
         foreach (int code in (int[])[1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
         {
-            await RunCloseAsync($"close {code}", RawClient.CloseFrame(code), code);
-            await RunCloseAsync($"close {code} with a reason", Frame(Fin | Close, [(byte)(code >> 8), (byte)code, .. "reason"u8]), code);
+            cases.Add(RunCloseAsync($"close {code}", RawClient.CloseFrame(code), code));
+            cases.Add(RunCloseAsync($"close {code} with a reason", Frame(Fin | Close, [(byte)(code >> 8), (byte)code, .. "reason"u8]), code));
         }
 
         foreach (int code in (int[])[0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535])
         {
-            await RunCloseAsync($"close {code}", RawClient.CloseFrame(code), 1002);
+            cases.Add(RunCloseAsync($"close {code}", RawClient.CloseFrame(code), 1002));
         }
 
-        await RunCloseAsync("no payload", Frame(Fin | Close, []), 1000);
-        await RunCloseAsync("one byte", Frame(Fin | Close, [3]), 1002);
-        await RunCloseAsync("reason of 123", Frame(Fin | Close, [3, 232, .. new byte[123].Select(static _ => (byte)'r')]), 1000);
-        await RunCloseAsync("payload of 126", Frame(Fin | Close, new byte[126]), 1002);
-        await RunCloseAsync("reason that is not UTF-8", Frame(Fin | Close, [3, 232, 0xED, 0xA0, 0x80]), 1007);
-        await RunCloseAsync("reason cut within a character", Frame(Fin | Close, [3, 232, 0xF0, 0x9F]), 1007);
-        await RunCloseAsync("two closes", [.. RawClient.CloseFrame(1000), .. RawClient.CloseFrame(1001)], 1000);
-        await RunCloseAsync("close, then ping", [.. RawClient.CloseFrame(1000), .. ping], 1000);
-        await RunCloseAsync("close, then text", [.. RawClient.CloseFrame(1000), .. EchoConnection.Text("late")], 1000);
-        await RunCloseAsync("close between fragments", [.. Frame(Text, "a"u8), .. RawClient.CloseFrame(1000), .. Frame(Fin | Continuation, "b"u8)], 1000);
+        cases.Add(RunCloseAsync("no payload", Frame(Fin | Close, []), 1000));
+        cases.Add(RunCloseAsync("one byte", Frame(Fin | Close, [3]), 1002));
+        cases.Add(RunCloseAsync("reason of 123", Frame(Fin | Close, [3, 232, .. new byte[123].Select(static _ => (byte)'r')]), 1000));
+        cases.Add(RunCloseAsync("payload of 126", Frame(Fin | Close, new byte[126]), 1002));
+        cases.Add(RunCloseAsync("reason that is not UTF-8", Frame(Fin | Close, [3, 232, 0xED, 0xA0, 0x80]), 1007));
+        cases.Add(RunCloseAsync("reason cut within a character", Frame(Fin | Close, [3, 232, 0xF0, 0x9F]), 1007));
+        cases.Add(RunCloseAsync("two closes", [.. RawClient.CloseFrame(1000), .. RawClient.CloseFrame(1001)], 1000));
+        cases.Add(RunCloseAsync("close, then ping", [.. RawClient.CloseFrame(1000), .. ping], 1000));
+        cases.Add(RunCloseAsync("close, then text", [.. RawClient.CloseFrame(1000), .. EchoConnection.Text("late")], 1000));
+        cases.Add(RunCloseAsync("close between fragments", [.. Frame(Text, "a"u8), .. RawClient.CloseFrame(1000), .. Frame(Fin | Continuation, "b"u8)], 1000));
+
+        await Task.WhenAll(cases);
 
         using EchoConnection echo = await OpenAsync(_server, "256 KiB, then close, then ping");
         byte[] large = new byte[256 * 1024];

@@ -54,28 +54,34 @@ public abstract class Utf8Cases(ServerFixture fixture)
     [Fact]
     public async Task Bad_text_fails_with_the_byte_that_shows_it_inside_a_frame()
     {
+        var cases = new List<Task>();
         foreach ((string hex, int shown) in Invalid)
         {
             byte[] bad = Convert.FromHexString(hex);
-            await RunAsync(_server, hex, Frame(Fin | Text, bad), [], 1007);
+            cases.Add(RunAsync(_server, hex, Frame(Fin | Text, bad), [], 1007));
 
             // The frame goes on for 1000 bytes that never come: the server must not wait for them.
             byte[] frame = Frame(Fin | Text, [.. "fine "u8, .. bad, .. new byte[1000]]);
-            await RunAsync(_server, $"{hex}, of an unfinished frame", frame[..(8 + 5 + shown)], [], 1007);
-            await RunAsync(_server, $"{hex}, of an unfinished frame", frame[..(8 + 5 + shown)], [], 1007, pieceBytes: 1);
+            cases.Add(RunAsync(_server, $"{hex}, of an unfinished frame", frame[..(8 + 5 + shown)], [], 1007));
+            cases.Add(RunAsync(_server, $"{hex}, of an unfinished frame", frame[..(8 + 5 + shown)], [], 1007, pieceBytes: 1));
         }
+
+        await Task.WhenAll(cases);
     }
 
     [Fact]
     public async Task Bad_text_fails_with_the_byte_that_shows_it_across_fragments()
     {
+        var cases = new List<Task>();
         foreach ((string hex, int shown) in Invalid)
         {
             byte[] bad = Convert.FromHexString(hex);
             byte[] soFar = [.. Frame(Text, "fine "u8), .. bad.Take(shown).SelectMany(static b => Frame(Continuation, [b]))];
-            await RunAsync(_server, $"{hex}, of an unfinished message", soFar, [], 1007);
-            await RunAsync(_server, $"{hex}, of an unfinished message", soFar, [], 1007, pieceBytes: 1);
+            cases.Add(RunAsync(_server, $"{hex}, of an unfinished message", soFar, [], 1007));
+            cases.Add(RunAsync(_server, $"{hex}, of an unfinished message", soFar, [], 1007, pieceBytes: 1));
         }
+
+        await Task.WhenAll(cases);
     }
 
     [Fact]
@@ -96,13 +102,16 @@ public abstract class Utf8Cases(ServerFixture fixture)
     [Fact]
     public async Task Text_that_ends_within_a_character_fails_at_its_end()
     {
+        var cases = new List<Task>();
         foreach (string hex in (string[])["C2", "E0A0", "E2", "F0", "F090", "F09080", "CEBAF09F9880CEBAE1"])
         {
             byte[] bad = Convert.FromHexString(hex);
-            await RunAsync(_server, hex, Frame(Fin | Text, bad), [], 1007);
-            await RunAsync(_server, hex, Fragments(bad), [], 1007);
-            await RunAsync(_server, $"{hex}, then an empty fragment", [.. Frame(Text, bad), .. Frame(Fin | Continuation, [])], [], 1007, pieceBytes: 1);
+            cases.Add(RunAsync(_server, hex, Frame(Fin | Text, bad), [], 1007));
+            cases.Add(RunAsync(_server, hex, Fragments(bad), [], 1007));
+            cases.Add(RunAsync(_server, $"{hex}, then an empty fragment", [.. Frame(Text, bad), .. Frame(Fin | Continuation, [])], [], 1007, pieceBytes: 1));
         }
+
+        await Task.WhenAll(cases);
     }
 
     [Fact]
