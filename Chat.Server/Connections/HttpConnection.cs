@@ -414,7 +414,7 @@ internal sealed class HttpConnection : IDisposable
         SetDeadline(_services.BodyTimeoutMs);
         await FlushAsync();
         (_output as SocketWriter)?.EndSending(); // Kestrel's own sockets know no half of a close.
-        await Linger.DiscardAsync(_input, Linger.QuietMs, _services.Time);
+        await Linger.DiscardAsync(_input, _services.BodyTimeoutMs, _services.Time, new LingerPace(_services.Limits.BodyBytesMax));
     }
 
     /// <summary>False when the peer is gone.</summary>

@@ -4,8 +4,8 @@ namespace Chat.Server.Connections;
 
 /// <summary>
 /// What comes between our last word and the close: a close with unread input makes the kernel send a reset, which can take the last word away
-/// from a peer that has not read it yet. So what it still sends is taken and dropped: for a while, and after a WebSocket's last word at a
-/// pace that costs next to nothing, since whoever floods goes on regardless.
+/// from a peer that has not read it yet. So what it still sends is taken and dropped: for a while, and at a pace that costs next to
+/// nothing, since whoever floods goes on regardless.
 /// </summary>
 internal static class Linger
 {
@@ -26,11 +26,11 @@ internal static class Linger
 
     private const int BytesMin = 256 * 1024;
 
-    /// <summary>How much is dropped at that pace: twice the longest message, so that one that was too long can be sent to its end.</summary>
+    /// <summary>How much is dropped at that pace: twice the longest message or content, so that one that was too long can be sent to its end.</summary>
     public static long BytesMax(int messageBytesMax) => Math.Max(BytesMin, 2L * messageBytesMax);
 
-    /// <summary>Takes what the peer sends until it ends, or is quiet, or that long has passed, or a pace says so.</summary>
-    public static async Task DiscardAsync(PipeReader input, int mostMs, TimeProvider time, LingerPace? pace = null)
+    /// <summary>Takes what the peer sends until it ends, or is quiet, or that long has passed, or the pace says so.</summary>
+    public static async Task DiscardAsync(PipeReader input, int mostMs, TimeProvider time, LingerPace pace)
     {
         long startedAt = time.GetTimestamp();
         await using ITimer quiet = time.CreateTimer(
@@ -39,9 +39,10 @@ internal static class Linger
         {
             quiet.Change(TimeSpan.FromMilliseconds(Math.Min(QuietMs, leftMs)), Timeout.InfiniteTimeSpan);
             ReadResult read = await input.ReadAsync();
+            quiet.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan); // A rest of ours is no silence of the peer's.
             long bytes = read.Buffer.Length;
             input.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || read.IsCanceled || (pace is not null && !await pace.RestAsync(bytes, time)))
+            if (read.IsCompleted || read.IsCanceled || !await pace.RestAsync(bytes, time))
             {
                 return;
             }
@@ -49,11 +50,12 @@ internal static class Linger
     }
 }
 
-/// <summary>The pace of one connection whose session has said its last word. One call at a time.</summary>
-/// <param name="messageBytesMax">The session's longest message.</param>
+/// <summary>The pace of one connection to which we have said our last word. One call at a time.</summary>
+/// <param name="messageBytesMax">The longest message of the session, or content of a request.</param>
 internal sealed class LingerPace(int messageBytesMax)
 {
     private long _bytesLeft = Linger.BytesMax(messageBytesMax);
+    private long _bytesOfShare;
 
     /// <summary>It has sent too much: after the next rest it is cut off.</summary>
     public bool IsOver => _bytesLeft < 0;
@@ -68,12 +70,15 @@ internal sealed class LingerPace(int messageBytesMax)
         return IsOver ? Linger.CutMs : Linger.IntervalMs;
     }
 
-    /// <summary>So many bytes were dropped from a pipe: rests. False when the peer is to be cut off.</summary>
+    /// <summary>So many bytes were dropped from a pipe: rests after a share of them. False when the peer is to be cut off.</summary>
     public async ValueTask<bool> RestAsync(long bytes, TimeProvider time)
     {
-        if (bytes > 0)
+        _bytesOfShare += bytes;
+        if (_bytesOfShare >= Linger.ShareBytes)
         {
-            await Task.Delay(TimeSpan.FromMilliseconds(Drop(bytes)), time);
+            int restMs = Drop(_bytesOfShare);
+            _bytesOfShare = 0;
+            await Task.Delay(TimeSpan.FromMilliseconds(restMs), time);
         }
 
         return !IsOver;

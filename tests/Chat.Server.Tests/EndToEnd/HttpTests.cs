@@ -309,6 +309,34 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     }
 
     [Fact]
+    public async Task Who_sends_on_slowly_after_a_refusal_is_read_and_gets_the_answer()
+    {
+        using RawClient client = await _server.ConnectRawAsync();
+        await client.SendAsync("POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 80000\r\n\r\n");
+        using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(40)); // 800 ms in all: longer than the server waits for a quiet peer.
+        for (int i = 0; i < 20; i++)
+        {
+            await client.SendAsync(new byte[4000]);
+            await pace.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal(413, (await client.ReadResponseAsync()).Status);
+        await client.IsClosedAsync();
+    }
+
+    [Fact]
+    public async Task Who_floods_after_a_refusal_is_cut_off()
+    {
+        const int TimesMax = 400; // 26 MB: more than both kernels' buffers and a pipe; 100 ms of what loopback carries.
+        using RawClient client = await _server.ConnectRawAsync();
+        Task<RawResponse> answer = client.ReadResponseAsync();
+        await client.SendAsync("GET /healthz HTTP/1.1\nHost: a\r\n\r\n");
+
+        Assert.InRange(await client.FloodAsync(new byte[64 * 1024], TimesMax), 0, TimesMax - 1);
+        Assert.Equal(400, (await answer).Status);
+    }
+
+    [Fact]
     public async Task Chunks_may_arrive_a_byte_at_a_time_with_extensions_and_trailers()
     {
         string body = string.Concat(Login.Chunk(7).Select(chunk => $"{chunk.Length:x};name=\"value\"\r\n{new string(chunk)}\r\n")) + "0\r\nTrailer: x\r\n\r\n";
