@@ -104,13 +104,17 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
         }
 
         long answered = 0;
-        for (int quiet = 0; quiet < 10;) // Until it answers nothing but our own question for a while.
-        {
-            long now = await _server.MetricAsync("chat_http_requests_total");
-            quiet = now - answered > 1 ? 0 : quiet + 1;
-            answered = now;
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-        }
+        int quiet = 0;
+        await _server.AskUntilAsync(
+            async () =>
+            {
+                long now = await _server.MetricAsync("chat_http_requests_total");
+                quiet = now - answered > 1 ? 0 : quiet + 1; // It answers nothing but our own question.
+                answered = now;
+                return quiet == 10;
+            },
+            Deadline.ForStart,
+            () => "The server still answers clients that take nothing.");
 
         long grown = await _server.MetricAsync("chat_process_working_set_bytes") - before;
 

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text.Json;
 using Chat.TestKit;
@@ -193,27 +194,27 @@ public sealed class RunningServer : IAsyncDisposable
     /// <summary>Asks for a metric until it fits.</summary>
     public async Task MetricBecomesAsync(string name, Predicate<long> fits)
     {
-        long startedAt = Environment.TickCount64;
-        long value;
-        while (!fits(value = await MetricAsync(name)))
-        {
-            if (Environment.TickCount64 - startedAt > Deadline.ForAnswer.TotalMilliseconds)
-            {
-                throw new XunitException($"{name} is still {value}.\n{Log}");
-            }
-
-            await Task.Delay(20);
-        }
+        long value = 0;
+        await AskUntilAsync(async () => fits(value = await MetricAsync(name)), Deadline.ForAnswer, () => $"{name} is still {value}.");
     }
 
     /// <summary>Asks /readyz until it says so.</summary>
-    public async Task ReadyBecomesAsync(bool isReady)
+    public Task ReadyBecomesAsync(bool isReady) => AskUntilAsync(
+        async () => (await GetAsync("/readyz")).Status == (isReady ? 200 : 503),
+        Deadline.ForStart,
+        () => $"The server is still{(isReady ? " not" : "")} ready.");
+
+    /// <summary>Asks the server, which has no event to wait for, every 20 ms until the answer is right.</summary>
+    /// <param name="isRight">Asks once.</param>
+    /// <param name="atMost">How long.</param>
+    /// <param name="otherwise">What is wrong when that is over.</param>
+    public async Task AskUntilAsync(Func<Task<bool>> isRight, TimeSpan atMost, Func<string> otherwise)
     {
-        for (long startedAt = Environment.TickCount64; (await GetAsync("/readyz")).Status != (isReady ? 200 : 503); await Task.Delay(20))
+        for (long startedAt = Stopwatch.GetTimestamp(); !await isRight(); await Task.Delay(20))
         {
-            if (Environment.TickCount64 - startedAt > Deadline.ForStart.TotalMilliseconds)
+            if (Stopwatch.GetElapsedTime(startedAt) > atMost)
             {
-                throw new XunitException($"The server is still{(isReady ? " not" : "")} ready.\n{Log}");
+                throw new XunitException($"{otherwise()}\n{Log}");
             }
         }
     }
