@@ -1,4 +1,6 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text.Unicode;
 
 namespace Chat.Protocol.WebSocket;
@@ -22,12 +24,39 @@ public struct Utf8Validator
     /// <summary>
     /// Takes the next bytes of the text. After false, the text is lost: use a new validator.
     /// </summary>
-    public bool Push(ReadOnlySpan<byte> input) =>
-        // Nothing is left over from before, and an ASCII byte at the end leaves nothing over: the runtime's check is all there is to do.
-        _missing == 0 && !input.IsEmpty && input[^1] < 0x80 ? Utf8.IsValid(input) : PushCut(input);
+    public bool Push(ReadOnlySpan<byte> input)
+    {
+        if (_missing == 0)
+        {
+            input = input[AsciiBytes(input)..];
+            if (input.IsEmpty)
+            {
+                return true;
+            }
+        }
+
+        return PushRest(input);
+    }
+
+    /// <summary>All of an ASCII text of at least one vector; else how many bytes at the start are known to be ASCII.</summary>
+    private static int AsciiBytes(ReadOnlySpan<byte> input)
+    {
+        var highBits = new Vector<byte>(0x80);
+        ReadOnlySpan<Vector<byte>> vectors = MemoryMarshal.Cast<byte, Vector<byte>>(input);
+        int i = 0;
+        while (i < vectors.Length && (vectors[i] & highBits) == Vector<byte>.Zero)
+        {
+            i++;
+        }
+
+        // What is left is shorter than a vector: the last one that fits covers it.
+        return i > 0 && i == vectors.Length && (new Vector<byte>(input[^Vector<byte>.Count..]) & highBits) == Vector<byte>.Zero
+            ? input.Length
+            : i * Vector<byte>.Count;
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool PushCut(ReadOnlySpan<byte> input)
+    private bool PushRest(ReadOnlySpan<byte> input)
     {
         int finished = 0;
         while (_missing != 0)

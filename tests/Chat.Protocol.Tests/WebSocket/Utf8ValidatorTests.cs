@@ -88,6 +88,26 @@ public class Utf8ValidatorTests
         }
     }
 
+    [Theory]
+    [InlineData("80")]
+    [InlineData("C3")]
+    [InlineData("C3 A9")]
+    [InlineData("F4 90")]
+    public void Ascii_text_of_any_length_with_other_bytes_anywhere_matches_the_slow_version(string hex)
+    {
+        byte[] other = ReceivedStream.Hex(hex);
+        for (int length = other.Length; length <= 140; length++)
+        {
+            AssertMatchesSlowVersion(Enumerable.Repeat((byte)'a', length).ToArray(), cut: length / 3);
+            for (int place = 0; place <= length - other.Length; place++)
+            {
+                byte[] text = [.. Enumerable.Repeat((byte)'a', length)];
+                other.CopyTo(text, place);
+                AssertMatchesSlowVersion(text, cut: 0);
+            }
+        }
+    }
+
     [Fact]
     public void Random_bytes_in_random_pieces_match_the_slow_version()
     {
