@@ -23,6 +23,12 @@ public sealed class MessageLogTests
     [Fact]
     public void A_stop_tells_every_message_one_outcome() => Exploration.Holds(StopMeanwhile, 60);
 
+    [Fact]
+    public void A_page_of_history_has_all_that_its_reader_has_seen() => Exploration.Holds(ReadMeanwhile, 60);
+
+    [Fact]
+    public void A_reader_that_waits_for_rows_is_told_of_a_stop() => Exploration.Holds(ReadDuringStop, 60);
+
     [Theory]
     [InlineData(nameof(PlantedBug.HoleSkipped))]
     [InlineData(nameof(PlantedBug.LaneWakeUpMissed))]
@@ -33,6 +39,14 @@ public sealed class MessageLogTests
 
     [Fact]
     public void A_message_told_of_twice_is_found() => Exploration.Finds(PlantedBug.ToldTwice, StopMeanwhile);
+
+    [Theory]
+    [InlineData(nameof(PlantedBug.StoreReadFirst))]
+    [InlineData(nameof(PlantedBug.HistoryDoesNotWait))]
+    public void A_page_with_a_hole_or_too_short_is_found(string bug) => Exploration.Finds(Enum.Parse<PlantedBug>(bug), ReadMeanwhile);
+
+    [Fact]
+    public void A_reader_left_waiting_is_found() => Exploration.Finds(PlantedBug.StopNotTold, ReadDuringStop);
 
     private static Task CommitAll() => CommitAll(new MemoryStore());
 
@@ -68,5 +82,30 @@ public sealed class MessageLogTests
         await log.Log.DisposeAsync();
         await sending;
         log.CheckOutcomes(log.Sent, failed: null);
+    }
+
+    private static async Task ReadMeanwhile()
+    {
+        var log = new SteeredLog(new MemoryStore());
+        Task sending = log.SendAll(Senders, MessagesPerSender);
+        for (int pages = 0; pages < 3; pages++)
+        {
+            await log.CheckHistoryAsync();
+        }
+
+        await sending;
+        await log.CheckHistoryAsync();
+        await log.DrainAsync();
+    }
+
+    /// <summary>A number whose row never comes: who reads up to it waits until the log stops, and then gets what there is.</summary>
+    private static async Task ReadDuringStop()
+    {
+        var log = new SteeredLog(new MemoryStore());
+        Task sending = log.SendAll(1, MessagesPerSender);
+        Task reading = log.ReadAsync(seenSeq: MessagesPerSender + 1);
+        await sending;
+        await log.Log.DisposeAsync();
+        await reading;
     }
 }

@@ -67,6 +67,21 @@ internal sealed class SteeredLog
 
     public async Task DrainAsync() => Assert.Equal(0, await Log.DrainAsync(TimeSpan.FromDays(1)));
 
+    /// <summary>Reads all that has been numbered so far, as a client does that saw it live.</summary>
+    public async Task CheckHistoryAsync()
+    {
+        long seen = Interlocked.Read(ref _lastSeq);
+        HistoryPage page = await ReadAsync(seen);
+        for (int i = 0; i < page.Messages.Count; i++)
+        {
+            Specification.Assert(page.Messages[i].Seq == i + 1, $"{page.Messages[i].Seq} is in the place of {i + 1}");
+        }
+
+        Specification.Assert(page.Messages.Count >= seen, $"{seen} were seen, and {page.Messages.Count} are in the history");
+    }
+
+    public Task<HistoryPage> ReadAsync(long seenSeq) => Log.ReadHistoryAsync(_room, null, 0, 100, seenSeq, CancellationToken.None);
+
     public void CheckOutcomes(int messages, int? failed)
     {
         Assert.True(Log.IsHealthy);

@@ -49,6 +49,15 @@ internal enum PlantedBug
 
     /// <summary>Log: a row that is given up stays where the next to clear up finds it.</summary>
     ToldTwice,
+
+    /// <summary>History: the store is read before what is not durable yet, and a row that commits in between is in neither.</summary>
+    StoreReadFirst,
+
+    /// <summary>History: a page is read although a row that its reader has seen is still on its way.</summary>
+    HistoryDoesNotWait,
+
+    /// <summary>History: who waits for a row does not hear that none will come any more.</summary>
+    StopNotTold,
 }
 
 /// <summary>Which mistake is on. Set between explorations, never during one.</summary>
