@@ -20,6 +20,7 @@ public sealed partial class ServerProcess : IAsyncDisposable
     private readonly List<string> _errors = [];
     private readonly TaskCompletionSource<Uri> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _read;
+    private TaskCompletionSource _nextLine = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private ServerProcess(Process process)
     {
@@ -38,6 +39,18 @@ public sealed partial class ServerProcess : IAsyncDisposable
             lock (_output)
             {
                 return _output.ToString();
+            }
+        }
+    }
+
+    /// <summary>Completes when it has written another line.</summary>
+    private Task NextLine
+    {
+        get
+        {
+            lock (_output)
+            {
+                return _nextLine.Task;
             }
         }
     }
@@ -102,9 +115,11 @@ public sealed partial class ServerProcess : IAsyncDisposable
     /// <summary>Waits for a text in what it writes: that comes after what it tells over the network meanwhile.</summary>
     public async Task SaysAsync(string text)
     {
-        for (long startedAt = Environment.TickCount64; !Output.Contains(text, StringComparison.Ordinal); await Task.Delay(20))
+        using var patience = new CancellationTokenSource(Deadline.ForAnswer);
+        for (Task next = NextLine; !Output.Contains(text, StringComparison.Ordinal); next = NextLine)
         {
-            Assert.True(Environment.TickCount64 - startedAt < Deadline.ForAnswer.TotalMilliseconds, $"It does not say '{text}':\n{Output}");
+            await next.WaitAsync(patience.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Assert.False(patience.IsCancellationRequested, $"It does not say '{text}':\n{Output}");
         }
     }
 
@@ -172,6 +187,9 @@ public sealed partial class ServerProcess : IAsyncDisposable
                 {
                     _errors.Add(line);
                 }
+
+                _nextLine.SetResult();
+                _nextLine = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             }
 
             const string Listening = "Listening on ";

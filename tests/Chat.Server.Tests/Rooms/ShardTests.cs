@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Chat.Server.Connections;
 using Chat.Server.Rooms;
 using Chat.Storage;
@@ -279,13 +280,14 @@ public sealed class ShardTests
         // A ring of one page: publishers wait for the shards all the time.
         await using RoomSetup setup = await RoomSetup.OpenAsync(shards: 2, ringBytesMax: 4096);
         PipeShard[] shards = [new(0, RoomSetup.Limits, TimeProvider.System), new(1, RoomSetup.Limits, TimeProvider.System)];
-        TestOutlet[] outlets = [.. Enumerable.Range(0, 6).Select(_ => new TestOutlet())];
+        var flushed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+        TestOutlet[] outlets = [.. Enumerable.Range(0, 6).Select(_ => new TestOutlet { OnFlush = () => flushed.Writer.TryWrite(true) })];
         for (int i = 0; i < outlets.Length; i++)
         {
             setup.Start(shards[i % 2], outlets[i]);
         }
 
-        await Eventually(() => outlets.All(outlet => outlet.BytesWritten > 0));
+        await Eventually(flushed, () => outlets.All(outlet => outlet.BytesWritten > 0));
         await Task.WhenAll(Enumerable.Range(0, Publishers).Select(publisher => Task.Run(() =>
         {
             for (int i = 0; i < Each; i++)
@@ -296,7 +298,7 @@ public sealed class ShardTests
                 }
             }
         })));
-        await Eventually(() => outlets.All(outlet => outlet.BytesWritten == outlets[0].BytesWritten)
+        await Eventually(flushed, () => outlets.All(outlet => outlet.BytesWritten == outlets[0].BytesWritten)
             && outlets[0].Messages().Count == Publishers * Each);
 
         List<SentFrame> expected = outlets[0].Messages();
@@ -363,12 +365,12 @@ public sealed class ShardTests
         }
     }
 
-    private static async Task Eventually(Func<bool> condition)
+    /// <summary>Looks again after each flush; fails when nothing more comes.</summary>
+    private static async Task Eventually(Channel<bool> flushed, Func<bool> condition)
     {
-        for (long end = Environment.TickCount64 + 30_000; !condition();)
+        while (!condition())
         {
-            Assert.True(Environment.TickCount64 < end, "it did not happen");
-            await Task.Delay(5, TestContext.Current.CancellationToken);
+            await flushed.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30));
         }
     }
 }

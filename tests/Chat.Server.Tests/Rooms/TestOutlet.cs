@@ -33,6 +33,9 @@ internal sealed class TestOutlet : Outlet
     /// <summary>Called for each range, before it is taken.</summary>
     public Action? OnWrite { get; set; }
 
+    /// <summary>Called for each flush: everything written before it is there.</summary>
+    public Action? OnFlush { get; set; }
+
     public override void Write(ReadOnlySpan<byte> frames)
     {
         if (IsComplete || frames.IsEmpty)
@@ -52,7 +55,11 @@ internal sealed class TestOutlet : Outlet
         }
     }
 
-    public override void Flush() => Flushes++;
+    public override void Flush()
+    {
+        Flushes++;
+        OnFlush?.Invoke();
+    }
 
     public override void DropBacklog()
     {
