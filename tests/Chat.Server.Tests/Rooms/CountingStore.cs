@@ -12,11 +12,15 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
 
     public int EpochsSearched => Volatile.Read(ref _epochsSearched);
 
-    public Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
+    /// <summary>Pages are read when this has completed.</summary>
+    public Task MayRead { get; set; } = Task.CompletedTask;
+
+    public async Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
         long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _pagesRead);
-        return store.ReadMessagesAsync(roomId, beforeSeq, afterSeq, limit, cancellationToken);
+        await MayRead;
+        return await store.ReadMessagesAsync(roomId, beforeSeq, afterSeq, limit, cancellationToken);
     }
 
     public Task<long> LastSeqUpToEpochAsync(long roomId, int epoch, CancellationToken cancellationToken)

@@ -244,13 +244,16 @@ public sealed class ResumeTests
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         await PublishAsync(setup, 20);
         setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        setup.Store.MayRead = mayRead.Task;
         ChatSession session = setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
         session.Stop();
         _shard.TurnAll();
         Assert.False(setup.Room.MembersOn(_shard).IsActive);
         setup.Offer("live");
-        await _shard.TurnWhenWokenAsync();
-        await _shard.TurnWhenWokenAsync();
+        await _shard.TurnWhenWokenAsync(); // By the start.
+        mayRead.SetResult();
+        await _shard.TurnWhenWokenAsync(); // By the replay: the shard was asleep when it came.
 
         Assert.Empty(_outlet.Frames());
     }
