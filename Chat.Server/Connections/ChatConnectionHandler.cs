@@ -99,8 +99,7 @@ internal sealed partial class ChatConnectionHandler(
     {
         connection.Place = place;
         WebSocketSession session = NewSession(connection.Socket.Shard, connection.Socket, handshake);
-        session.Start(handshake.Resume);
-        connection.Attach(session);
+        connection.Attach(session, handshake.Resume);
     }
 
     private WebSocketSession NewSession(Shard shard, Outlet outlet, AcceptedHandshake handshake) => handshake.Identity is { } identity

@@ -92,7 +92,7 @@ internal sealed class HttpConnection : IDisposable
         _input.CancelPendingRead();
     }
 
-    /// <summary>Serves requests. Returns an accepted handshake, whose 101 has been written and flushed, or null: close the connection.</summary>
+    /// <summary>Serves requests. Returns an accepted handshake, whose 101 has been written and not flushed, or null: close the connection.</summary>
     public async Task<AcceptedHandshake?> RunAsync()
     {
         SetDeadline(_services.HeadTimeoutMs); // A connection that never says anything gets no more than one that is slow.
@@ -383,7 +383,7 @@ internal sealed class HttpConnection : IDisposable
         }
 
         Handshake.WriteAccepted(_output, handshake, accepted.Deflate);
-        return await FlushAsync() ? accepted : null;
+        return accepted;
     }
 
     /// <summary>By TLS here, or by a proxy of ours, which may have ended it.</summary>

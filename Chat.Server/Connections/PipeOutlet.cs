@@ -28,12 +28,13 @@ internal sealed class PipeOutlet : Outlet
     private long _backlogSinceMs;
 
     /// <param name="shard">The shard that owns the session.</param>
-    /// <param name="writer">The connection's output; nobody else writes to it any more.</param>
+    /// <param name="writer">The connection's output; nobody else writes to it any more. What it holds unflushed leaves with the first flush.</param>
     /// <param name="abort">Ends the connection at once. Must be callable from any thread, more than once.</param>
     public PipeOutlet(Shard shard, PipeWriter writer, Action abort)
     {
         _shard = shard;
         _writer = writer;
+        _unflushedBytes = (int)writer.UnflushedBytes;
         _abort = abort;
         _onFlushed = () => _shard.Post(static (outlet, _) => ((PipeOutlet)outlet).EndFlush(), this);
     }

@@ -11,7 +11,10 @@ namespace Chat.Server.Connections;
 /// and what a peer may cost. What messages mean is up to the derived class. It has an input side (bytes to messages,
 /// called by whoever reads the socket, one call at a time) and an output side (frames, deadlines) that belongs to
 /// the shard. On a transport whose shards read their own sockets both are one thread; elsewhere the input side posts.
-/// <para>Order of calls: <see cref="Start"/>, <see cref="Receive"/> until it answers false, <see cref="Stop"/>.</para>
+/// <para>
+/// Order of calls: <see cref="Start"/>, or <see cref="Announce"/> and <see cref="Enter"/>; <see cref="Receive"/> until it answers false;
+/// <see cref="Stop"/>.
+/// </para>
 /// </summary>
 internal abstract class WebSocketSession
 {
@@ -109,16 +112,19 @@ internal abstract class WebSocketSession
     /// <param name="resume">For a session that enters a room at once.</param>
     public void Start(ResumePoint resume)
     {
-        Services.Metrics.WebSockets.Increment();
-        Shard.Post(
-            static (target, argument) =>
-            {
-                var session = (WebSocketSession)target;
-                session.Shard.Add(session);
-                session.Begin((ResumePoint)argument!);
-            },
-            this,
-            resume);
+        Announce();
+        Shard.Post(static (target, argument) => ((WebSocketSession)target).Enter((ResumePoint)argument!), this, resume);
+    }
+
+    /// <summary>Counts the session, from before it is on its shard. Any thread, once.</summary>
+    public void Announce() => Services.Metrics.WebSockets.Increment();
+
+    /// <summary>Adds the session to its shard, where it begins. Its outlet may hold the answer to the handshake, which leaves with what it says. Shard thread.</summary>
+    public void Enter(ResumePoint resume)
+    {
+        Shard.Add(this);
+        Begin(resume);
+        Shard.FlushLater(Outlet);
     }
 
     /// <summary>

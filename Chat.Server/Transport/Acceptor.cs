@@ -30,6 +30,8 @@ internal sealed partial class Acceptor : IConnectionListener
     /// <summary>Out of descriptors, every connection is refused: one line tells it, the rest would be a peer's to write.</summary>
     private const int WarningIntervalMs = 1000;
 
+    private const int SocketFlags = Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC;
+
     private readonly Socket _listener;
     private readonly SocketShard[] _shards;
     private readonly ILogger _logger;
@@ -72,6 +74,7 @@ internal sealed partial class Acceptor : IConnectionListener
 
         EndPoint = _listener.LocalEndPoint!;
         Fd = (int)_listener.Handle;
+        SetOptions(Fd);
         _spare = OpenSpare();
     }
 
@@ -85,16 +88,18 @@ internal sealed partial class Acceptor : IConnectionListener
     public void Start() => Owner.Listen(this);
 
     /// <summary>Takes what waits in the backlog, up to a turn's share. The owner's thread.</summary>
-    public void Accept()
+    public unsafe void Accept()
     {
+        byte* address = stackalloc byte[PeerAddress.BytesMax];
         for (int i = 0; i < AcceptsPerTurnMax; i++)
         {
-            int fd = AcceptOne();
+            int length = PeerAddress.BytesMax;
+            int fd = Libc.accept4(Fd, address, &length, SocketFlags);
             if (fd >= 0)
             {
-                SetOptions(fd);
+                EndPoint? peer = PeerAddress.Read(new ReadOnlySpan<byte>(address, length));
                 // The channel is unbounded, and Kestrel's loop takes whatever it is given; the limit on connections is ours.
-                _accepted.Writer.TryWrite(new ShardConnection(_shards[_next++ % (uint)_shards.Length], fd));
+                _accepted.Writer.TryWrite(new ShardConnection(_shards[_next++ % (uint)_shards.Length], fd, peer));
                 continue;
             }
 
@@ -144,17 +149,12 @@ internal sealed partial class Acceptor : IConnectionListener
 
     public ValueTask DisposeAsync() => UnbindAsync();
 
-    private unsafe int AcceptOne() => Libc.accept4(Fd, null, null, Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC);
-
-    private static unsafe void SetOptions(int fd)
+    /// <summary>Once, for all that are accepted: on Linux they begin as copies of the socket that listens.</summary>
+    private static void SetOptions(int listener)
     {
-        int one = 1;
-        int sendBufferBytes = SendBufferBytes;
-        int unsentBytesMax = UnsentBytesMax;
-        // Neither may fail on a TCP socket that was just accepted, except when the peer has already reset it.
-        _ = Libc.setsockopt(fd, Libc.IPPROTO_TCP, Libc.TCP_NODELAY, &one, sizeof(int));
-        _ = Libc.setsockopt(fd, Libc.SOL_SOCKET, Libc.SO_SNDBUF, &sendBufferBytes, sizeof(int));
-        _ = Libc.setsockopt(fd, Libc.IPPROTO_TCP, Libc.TCP_NOTSENT_LOWAT, &unsentBytesMax, sizeof(int));
+        Libc.SetOption(listener, Libc.IPPROTO_TCP, Libc.TCP_NODELAY, 1);
+        Libc.SetOption(listener, Libc.SOL_SOCKET, Libc.SO_SNDBUF, SendBufferBytes);
+        Libc.SetOption(listener, Libc.IPPROTO_TCP, Libc.TCP_NOTSENT_LOWAT, UnsentBytesMax);
     }
 
     private static int OpenSpare() => Libc.open("/dev/null", Libc.O_RDONLY | Libc.O_CLOEXEC);
@@ -163,7 +163,7 @@ internal sealed partial class Acceptor : IConnectionListener
     /// Out of descriptors: a connection that stays in the backlog would wake us forever. A spare descriptor is given up to
     /// accept it, and close it at once.
     /// </summary>
-    private void RefuseOne()
+    private unsafe void RefuseOne()
     {
         if (Owner.NowMs - _warnedMs >= WarningIntervalMs)
         {
@@ -172,7 +172,7 @@ internal sealed partial class Acceptor : IConnectionListener
         }
 
         _ = Libc.close(_spare);
-        int fd = AcceptOne();
+        int fd = Libc.accept4(Fd, null, null, SocketFlags);
         if (fd >= 0)
         {
             _ = Libc.close(fd);

@@ -25,7 +25,7 @@ internal struct InputReadiness
         return true;
     }
 
-    /// <summary>A read is worth trying: somebody takes the socket over.</summary>
+    /// <summary>There is something to read, whatever the socket has: it was received before.</summary>
     public void Renew() => IsReadable = true;
 
     /// <summary>

@@ -2,6 +2,7 @@ using System.Collections;
 using System.IO.Pipelines;
 using System.Net;
 using Chat.Server.Connections;
+using Chat.Server.Rooms;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -16,9 +17,11 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
 {
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private object? _feature;
+    private EndPoint? _peer;
 
-    public ShardConnection(SocketShard shard, int fd)
+    public ShardConnection(SocketShard shard, int fd, EndPoint? peer)
     {
+        _peer = peer;
         Socket = new ShardSocket(shard, fd, this);
         Reader = new SocketReader(Socket);
         Writer = new SocketWriter(Socket);
@@ -52,10 +55,10 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
 
     public override IDictionary<object, object?> Items { get; set; } = null!;
 
-    /// <summary>Asked of the kernel when it is wanted; null once the connection is closed.</summary>
+    /// <summary>Of a session asked of the kernel when it is wanted; null then once the connection is closed.</summary>
     public override EndPoint? RemoteEndPoint
     {
-        get => PeerAddress.Of(Socket.Fd);
+        get => _peer ?? PeerAddress.Of(Socket.Fd);
         set => throw new NotSupportedException();
     }
 
@@ -70,22 +73,20 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
     }
 
     /// <summary>
-    /// The HTTP phase ended with an accepted handshake: the session goes on with the socket, on the shard's thread. The
-    /// pipe is gone after this call.
+    /// The HTTP phase ended with an accepted handshake: the session starts, and goes on with the socket, on the shard's thread. The
+    /// pipe may not be used after this call. Any thread.
     /// </summary>
-    public void Attach(WebSocketSession session)
+    public void Attach(WebSocketSession session, ResumePoint resume)
     {
-        byte[]? input = Reader!.Detach(out int inputLength);
-        Reader = null;
-        Writer = null;
+        session.Announce();
         Socket.Shard.Post(
             static (target, argument) =>
             {
-                var (session, input, inputLength) = ((WebSocketSession, byte[]?, int))argument!;
-                ((ShardSocket)target).Attach(session, input, inputLength);
+                var (session, resume) = ((WebSocketSession, ResumePoint))argument!;
+                ((ShardConnection)target).HandOver(session, resume);
             },
-            Socket,
-            (session, input, inputLength));
+            this,
+            (session, resume));
     }
 
     /// <summary>The HTTP phase ended and no session follows: the socket is closed when what was written has been sent.</summary>
@@ -120,6 +121,17 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
         Place?.Dispose();
         Place = null;
         _closed.TrySetResult();
+    }
+
+    private void HandOver(WebSocketSession session, ResumePoint resume)
+    {
+        byte[]? input = Reader!.Detach(out int inputLength);
+        SocketWriter writer = Writer!;
+        Reader = null;
+        Writer = null;
+        _peer = null;
+        Socket.Attach(session, resume, writer.Unflushed, input, inputLength);
+        writer.Complete();
     }
 
     // Kestrel sets a handful of features to one and the same object, its own view of the connection: one field holds it.

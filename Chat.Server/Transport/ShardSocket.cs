@@ -1,6 +1,7 @@
 using System.Buffers;
 using Chat.Protocol;
 using Chat.Server.Connections;
+using Chat.Server.Rooms;
 
 namespace Chat.Server.Transport;
 
@@ -88,7 +89,6 @@ internal sealed class ShardSocket : Outlet
     {
         if ((events & Libc.EPOLLOUT) != 0)
         {
-            // Both: a session's first frames are sent before it is attached, and this event comes once.
             Unblock();
             Connection.Writer?.Continue();
         }
@@ -160,15 +160,17 @@ internal sealed class ShardSocket : Outlet
     }
 
     /// <summary>
-    /// Hands the socket over to a session, with what the HTTP phase had read and not used. The session begins, and reads it.
-    /// Shard thread, once; nobody else uses the socket from then on.
+    /// Hands the socket over to a session, with what the HTTP phase had read and not used, and written and not sent. The session
+    /// begins: what it says leaves together with that. Shard thread, once; nobody else uses the socket from then on.
     /// </summary>
-    public void Attach(WebSocketSession session, byte[]? input, int inputLength)
+    public void Attach(WebSocketSession session, ResumePoint resume, ReadOnlySpan<byte> output, byte[]? input, int inputLength)
     {
         Invariant.Require(_session is null);
         _session = session;
         _isHeld = false;
         _input = new SocketInput(input, inputLength);
+        _output.Begin(_shard.Buffers, output);
+        session.Enter(resume);
         if (_isClosing || Fd < 0)
         {
             Close();
@@ -178,8 +180,15 @@ internal sealed class ShardSocket : Outlet
         // Read in the next turn, before its fan-out, like any other input: read here, inside posted work, the answers to it
         // would be posted behind a fan-out that it asks for itself.
         _isInputUnread = !_input.IsEmpty;
-        _readiness.Renew();
-        _shard.Read(this);
+        if (_isInputUnread)
+        {
+            _readiness.Renew();
+        }
+
+        if (_readiness.IsReadable)
+        {
+            _shard.Read(this);
+        }
     }
 
     public override void Write(ReadOnlySpan<byte> frames)

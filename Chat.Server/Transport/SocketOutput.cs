@@ -27,6 +27,17 @@ internal struct SocketOutput
     /// <summary>Pinned; in place until the next call that changes anything.</summary>
     public readonly ReadOnlySpan<byte> Bytes => _buffer.AsSpan(_start, Length);
 
+    /// <summary>Copies what was written before the first frame and has to leave before it, as if it were a frame. Nothing is here yet.</summary>
+    public void Begin(PinnedBuffers buffers, ReadOnlySpan<byte> bytes)
+    {
+        Invariant.Require(_buffer is null);
+        if (!bytes.IsEmpty)
+        {
+            Append(buffers, bytes);
+            _begunFrameBytes = bytes.Length; // It has no boundaries that could be found in it, and is not dropped.
+        }
+    }
+
     /// <summary>Copies whole frames behind what is there.</summary>
     public void Append(PinnedBuffers buffers, ReadOnlySpan<byte> frames)
     {

@@ -87,6 +87,9 @@ internal sealed class SocketWriter(ShardSocket socket) : PipeWriter, IValueTaskS
         Continue();
     }
 
+    /// <summary>What was written and not flushed, for the session that goes on with the socket. Until <see cref="Complete"/>.</summary>
+    public ReadOnlySpan<byte> Unflushed => _buffer.AsSpan(_start, _end - _start);
+
     public override void CancelPendingFlush() => throw new NotSupportedException();
 
     public override void Complete(Exception? exception = null) => Release();

@@ -220,8 +220,28 @@ public sealed class PipeOutletTests
         Assert.Equal(300, TakeAll().Length); // What the flush had; its end changes nothing any more.
     }
 
+    [Fact]
+    public async Task What_the_handshake_left_in_the_pipe_leaves_with_the_first_flush()
+    {
+        var pipe = new Pipe();
+        pipe.Writer.Write("101"u8);
+        var outlet = new PipeOutlet(_shard, pipe.Writer, () => { });
+        _shard.Post((_, _) => _shard.FlushLater(outlet), _shard);
+        _shard.TurnAll();
+        outlet.Complete();
+        Assert.True(outlet.Drained.IsCompletedSuccessfully);
+        Assert.True(pipe.Reader.TryRead(out ReadResult read));
+        Assert.Equal("101"u8, read.Buffer.ToArray());
+        pipe.Reader.AdvanceTo(read.Buffer.End);
+        await pipe.Reader.CompleteAsync();
+    }
+
     private sealed class FailingWriter(bool atOnce) : PipeWriter
     {
+        public override bool CanGetUnflushedBytes => true;
+
+        public override long UnflushedBytes => 0;
+
         public override void Advance(int bytes)
         {
         }

@@ -106,8 +106,8 @@ public sealed partial class SocketPipeTests
         await client.Socket.ConnectAsync(listener.LocalEndPoint!, stop);
         using Socket accepted = await listener.AcceptAsync(stop);
         int fd = Duplicate((int)accepted.Handle);
+        var connection = new ShardConnection(setup.Shards[0], fd, accepted.RemoteEndPoint);
         accepted.Dispose();
-        var connection = new ShardConnection(setup.Shards[0], fd);
         PipeReader reader = connection.Transport.Input;
         int received = 0;
         int canceled = 0;
@@ -152,6 +152,74 @@ public sealed partial class SocketPipeTests
         using ShardClient client = await setup.ConnectAsync(receiveBufferBytes: 2048);
         await client.SendAsync("get 3000000\r\nget 7\r\n");
         await client.ReadAsync(3_000_007);
+    }
+
+    /// <summary>What was written before the handshake's answer, and that, are the session's to send: none of it is a frame.</summary>
+    [Theory]
+    [MemberData(nameof(TransportSetup.Engines), MemberType = typeof(TransportSetup))]
+    public async Task Answers_that_the_peer_takes_slowly_go_before_the_session(string engine)
+    {
+        const int Messages = 100;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        using ShardClient client = await setup.ConnectAsync(receiveBufferBytes: 2048);
+        await client.SendAsync($"get 3000000\r\njoin {RoomSetup.RoomId}\r\n");
+        await client.ReadAsync(1); // Its session has begun.
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            setup.Publish(setup.Rooms.Room, $"message {seq}");
+        }
+
+        Assert.Equal(-1, Array.FindIndex(await client.ReadAsync(2_999_999), static value => value != 0));
+        Assert.Equal(TransportSetup.Joined, Encoding.ASCII.GetString(await client.ReadAsync(TransportSetup.Joined.Length)));
+        Assert.Equal("welcome", (await client.ReadFrameAsync()).Type);
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            SentFrame frame = await client.ReadFrameAsync();
+            Assert.Equal((seq, $"message {seq}"), (frame.Seq, frame.Content));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(TransportSetup.Engines), MemberType = typeof(TransportSetup))]
+    public async Task A_session_closed_before_its_handshakes_answer_could_leave_is_told_after_it(string engine)
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(
+            engine, limits: TransportSetup.Limits with { BacklogBytesMax = 1 << 20 });
+        using ShardClient client = await setup.ConnectAsync(receiveBufferBytes: 2048);
+        await client.SendAsync($"get 3000000\r\njoin {RoomSetup.RoomId}\r\n");
+        await client.ReadAsync(1);
+        setup.Shards[0].PostSweep();
+        Assert.Equal(-1, Array.FindIndex(await client.ReadAsync(2_999_999), static value => value != 0));
+        Assert.Equal(TransportSetup.Joined, Encoding.ASCII.GetString(await client.ReadAsync(TransportSetup.Joined.Length)));
+        SentFrame close = await client.ReadFrameAsync();
+        Assert.Equal(((int)Opcode.Close, CloseCode.SlowConsumer), (close.Opcode, close.CloseCode));
+        Assert.Equal(1, setup.Rooms.Services.Metrics.SlowConsumers.Value);
+    }
+
+    [Fact]
+    public async Task An_accepted_socket_has_the_options_of_the_one_that_listens()
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(nameof(SendEngine.Send));
+        using ShardClient client = await setup.JoinAsync([setup.Rooms.Room]);
+        using var socket = new Socket(new SafeSocketHandle(setup.Connection(client).Socket.Fd, ownsHandle: false));
+        Assert.True(socket.NoDelay);
+        Assert.Equal(2 * 256 * 1024, socket.SendBufferSize); // As the kernel counts: with its own bookkeeping.
+        Span<byte> unsentMax = stackalloc byte[sizeof(int)];
+        socket.GetRawSocketOption(Libc.IPPROTO_TCP, Libc.TCP_NOTSENT_LOWAT, unsentMax);
+        Assert.Equal(64 * 1024, MemoryMarshal.Read<int>(unsentMax));
+    }
+
+    [Fact]
+    public async Task A_connection_knows_its_peer_before_and_after_its_handshake()
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(nameof(SendEngine.Send));
+        using ShardClient client = await setup.ConnectAsync();
+        await client.SendAsync("get 1\r\n");
+        await client.ReadAsync(1);
+        ShardConnection connection = setup.Connection(client);
+        await client.SendAsync($"join {RoomSetup.RoomId}\r\n");
+        await client.ReadAsync(TransportSetup.Joined.Length);
+        Assert.Equal(connection, setup.Connection(client));
     }
 
     [Fact]

@@ -100,13 +100,18 @@ internal sealed class TransportSetup : IAsyncDisposable
         return client;
     }
 
+    /// <summary>The other end of a client.</summary>
+    public ShardConnection Connection(ShardClient client) =>
+        Assert.Single(_connections, connection => client.Socket.LocalEndPoint!.Equals(connection.RemoteEndPoint));
+
     /// <summary>A client in these rooms: it has read the welcome of each.</summary>
     public async Task<ShardClient> JoinAsync(Room[] rooms, int? receiveBufferBytes = null)
     {
         ShardClient client = await ConnectAsync(receiveBufferBytes);
         await client.SendAsync($"join {string.Join(',', rooms.Select(room => room.Id))}\r\n");
         Assert.Equal(Joined, Encoding.ASCII.GetString(await client.ReadAsync(Joined.Length)));
-        for (int i = 0; i < rooms.Length; i++)
+        int welcomes = rooms.Length > 1 ? rooms.Length + 1 : 1; // A connection that belongs to no one room is welcomed itself, too.
+        for (int i = 0; i < welcomes; i++)
         {
             Assert.Equal("welcome", (await client.ReadFrameAsync()).Type);
         }
@@ -236,7 +241,6 @@ internal sealed class TransportSetup : IAsyncDisposable
                     {
                         input.AdvanceTo(buffer.Start);
                         output.Write(Encoding.ASCII.GetBytes(Joined));
-                        await output.FlushAsync();
                         Attach(connection, words[1]);
                         return;
                     }
@@ -273,28 +277,14 @@ internal sealed class TransportSetup : IAsyncDisposable
         SocketShard shard = connection.Socket.Shard;
         Room? only = joined.Length == 1 ? joined[0] : null;
         var session = new ChatSession(shard, connection.Socket, Rooms.Ann, DateTimeOffset.MaxValue, only, Rooms.Services);
-        if (only is not null)
+        connection.Attach(session, ResumePoint.None);
+        if (only is null)
         {
-            session.Start(ResumePoint.None);
-        }
-        else
-        {
-            Rooms.Services.Metrics.WebSockets.Increment();
             shard.Post(
-                static (target, joined) =>
-                {
-                    var session = (ChatSession)target;
-                    session.Shard.Add(session);
-                    foreach (Room room in (Room[])joined!)
-                    {
-                        session.Subscribe(room, ResumePoint.None);
-                    }
-                },
+                static (session, joined) => Array.ForEach((Room[])joined!, room => ((ChatSession)session).Subscribe(room, ResumePoint.None)),
                 session,
                 joined);
         }
-
-        connection.Attach(session);
     }
 
     private sealed class ShardHold : IDisposable
