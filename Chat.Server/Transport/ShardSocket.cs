@@ -465,12 +465,16 @@ internal sealed class ShardSocket : Outlet
     private void OnEndOfInput(bool isReset)
     {
         _isEndOfInput = true;
-        // A peer that has only shut down its side can still read: after its close frame it gets ours (RFC 6455 section
-        // 5.5.1), which the session has posted. Without a close frame it has failed the connection (section 7.1.6).
-        bool isOwedBytes = _isCompleting ? !_output.IsEmpty : _pace is not null;
-        if (isReset || !isOwedBytes)
+        // A peer that has only shut down its side can still read. After its close frame it gets ours (RFC 6455 section 5.5.1), which the
+        // session has posted. Without one it has failed the connection (section 7.1.6): it gets what was posted for it until now.
+        bool isOwedClose = _pace is not null && !_isCompleting;
+        if (isReset || (_isCompleting && _output.IsEmpty))
         {
             Close();
+        }
+        else if (!isOwedClose)
+        {
+            _shard.Post(static (socket, _) => ((ShardSocket)socket).Complete(), this);
         }
     }
 

@@ -466,7 +466,7 @@ public sealed class SocketShardTests
     }
 
     [Fact]
-    public async Task An_end_of_input_without_a_close_frame_ends_the_connection()
+    public async Task An_end_of_input_without_a_close_frame_ends_the_connection_when_what_came_before_is_answered()
     {
         await using TransportSetup setup = await TransportSetup.OpenAsync(nameof(SendEngine.Send));
         using ShardClient member = await setup.JoinAsync([setup.Rooms.Room]);
@@ -476,6 +476,51 @@ public sealed class SocketShardTests
             member.Socket.Shutdown(SocketShutdown.Send); // With bytes before it: one event tells of both.
         }
 
+        Assert.Equal("pong", Assert.Single(SentFrame.ReadAll(await member.ReadToEndAsync())).Type);
         await setup.AllCloseAsync(1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_slow_member_that_ends_its_side_gets_what_waits_for_it(string engine)
+    {
+        const int Messages = 3000;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        using ShardClient slow = await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048);
+        using ShardClient reader = await setup.JoinAsync([setup.Rooms.Room]);
+        for (int seq = 1; seq <= Messages; seq++)
+        {
+            setup.Publish(setup.Rooms.Room, new string('x', 1000));
+            await reader.ReadFrameAsync();
+        }
+
+        slow.Socket.Shutdown(SocketShutdown.Send);
+        List<SentFrame> frames = SentFrame.ReadAll(await slow.ReadToEndAsync());
+        Assert.Equal(Enumerable.Range(1, Messages).Select(static seq => (long)seq), frames.Select(static frame => frame.Seq));
+    }
+
+    [Fact]
+    public async Task A_member_that_ends_its_side_and_reads_nothing_is_not_waited_for()
+    {
+        await using TransportSetup setup = await TransportSetup.OpenAsync(
+            nameof(SendEngine.Send), limits: TransportSetup.Limits with { PingIntervalMs = 1, PongTimeoutMs = 1, CloseTimeoutMs = 1 });
+        using ShardClient stopped = await setup.JoinAsync([setup.Rooms.Room], receiveBufferBytes: 2048);
+        using ShardClient reader = await setup.JoinAsync([setup.Rooms.Room]);
+        for (ShardSocket socket = setup.Connection(stopped).Socket; socket.BacklogBytes == 0;)
+        {
+            setup.Publish(setup.Rooms.Room, new string('x', 4000));
+            await reader.ReadFrameAsync();
+        }
+
+        stopped.Socket.Shutdown(SocketShutdown.Send);
+        reader.Dispose();
+        for (long deadline = Environment.TickCount64 + (long)TransportSetup.Patience.TotalMilliseconds; setup.Closed < 2;)
+        {
+            Assert.True(Environment.TickCount64 < deadline);
+            setup.Shards[0].PostSweep();
+            await TransportSetup.RunOnAsync(setup.Shards[0], static () => { });
+        }
+
+        await setup.AllCloseAsync(2);
     }
 }
