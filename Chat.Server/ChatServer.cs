@@ -393,7 +393,7 @@ internal sealed partial class ChatServer
         var accounts = new AccountEndpoints(
             store, new Credentials(_settings.Credentials), hasher, tokens, new AuthLimits(_settings.Attempts, _time), http.Addresses, _metrics);
         var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
-        var system = new SystemEndpoints(store, log, rooms, shards, _metrics, _time);
+        var system = new SystemEndpoints(store, log, rooms, shards, hasher, _metrics, _time);
         return new Application(
             new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>())
             {

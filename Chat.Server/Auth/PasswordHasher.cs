@@ -41,6 +41,7 @@ internal sealed class PasswordHasher
     private readonly SemaphoreSlim _running;
     private readonly int _admittedMax;
     private int _admitted;
+    private long _begun;
 
     /// <param name="settings">Cost and limits.</param>
     /// <param name="logger">Told of stored hashes that cannot be read; never given a password, hash or address.</param>
@@ -61,6 +62,9 @@ internal sealed class PasswordHasher
 
     /// <summary>Hashes that run or wait now; for metrics.</summary>
     public int Pending => Volatile.Read(ref _admitted);
+
+    /// <summary>Hashes that were begun; for metrics.</summary>
+    public long Begun => Volatile.Read(ref _begun);
 
     /// <summary>The PHC string to store, of a fresh salt at today's cost; null when the queue was full (Busy).</summary>
     /// <exception cref="OperationCanceledException">Cancelled while it waited. Once started, a hash runs to its end.</exception>
@@ -122,6 +126,7 @@ internal sealed class PasswordHasher
             await _running.WaitAsync(cancellationToken).ConfigureAwait(false);
             try
             {
+                Interlocked.Increment(ref _begun);
                 return await _argon2(Encoding.UTF8.GetBytes(password), salt, cost, tagBytes).ConfigureAwait(false);
             }
             finally

@@ -43,6 +43,7 @@ internal sealed class HttpConnection : IDisposable
     private long _deadlineMs;
     private bool _expired;
     private IDisposable? _place;
+    private PeerDeparture? _departure;
 
     public HttpConnection(ConnectionContext context, HttpServices services)
     {
@@ -222,6 +223,7 @@ internal sealed class HttpConnection : IDisposable
 
     public void Dispose()
     {
+        _departure?.Dispose();
         _head.Dispose();
         TakePlace()?.Dispose();
     }
@@ -321,7 +323,7 @@ internal sealed class HttpConnection : IDisposable
     /// <summary>Whether the connection goes on: not after telling a client to upgrade, who may have taken that for granted.</summary>
     private async ValueTask<bool> AnswerAsync(bool mayKeepAlive)
     {
-        _call.Begin(_head, _body.WrittenMemory, _counted?.Count ?? _body.WrittenCount, Peer, _context.ConnectionClosed);
+        _call.Begin(_head, _body.WrittenMemory, _counted?.Count ?? _body.WrittenCount, Peer, PeerGone);
         ValueTask<Response> answer = _services.Application.Router.AnswerAsync(_call);
         if (!answer.IsCompleted && _output.UnflushedBytes > 0)
         {
@@ -358,7 +360,7 @@ internal sealed class HttpConnection : IDisposable
     private async Task<AcceptedHandshake?> UpgradeAsync()
     {
         (AcceptedHandshake? accepted, Response? refusal) = _services.Application.Upgrades is { } upgrades
-            ? await upgrades.ReadAsync(_head, _context.ConnectionClosed)
+            ? await upgrades.ReadAsync(_head, PeerGone)
             : (null, Problem.StoreUnavailable);
         if (accepted is not null && _services.Addresses.IsTrusted(Peer)
             && !_services.AddressLimit.TryEnter(_services.Addresses.Resolve(Peer, _head), out _place))
@@ -385,6 +387,10 @@ internal sealed class HttpConnection : IDisposable
         Handshake.WriteAccepted(_output, handshake, accepted.Deflate);
         return accepted;
     }
+
+    /// <summary>Nobody is there any more to take an answer; not when the peer has only ended what it sends.</summary>
+    private CancellationToken PeerGone =>
+        _context is ShardConnection ? _context.ConnectionClosed : (_departure ??= new PeerDeparture(_context)).Token;
 
     /// <summary>By TLS here, or by a proxy of ours, which may have ended it.</summary>
     private bool IsSecured() =>

@@ -1,13 +1,21 @@
 using System.Globalization;
 using System.Text;
 using Chat.Protocol.Http;
+using Chat.Server.Auth;
 using Chat.Server.Rooms;
 using Chat.Storage;
 
 namespace Chat.Server.Rest;
 
 /// <summary>What operators, tools and browsers ask for: liveness, readiness, metrics, the API's description, the web client.</summary>
-internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDirectory rooms, IReadOnlyList<Shard> shards, ServerMetrics metrics, TimeProvider time)
+internal sealed class SystemEndpoints(
+    IChatStore store,
+    MessageLog log,
+    RoomDirectory rooms,
+    IReadOnlyList<Shard> shards,
+    PasswordHasher hasher,
+    ServerMetrics metrics,
+    TimeProvider time)
 {
     /// <summary>A database that takes longer to answer one round trip is not ready.</summary>
     private static readonly TimeSpan ReadyTimeout = TimeSpan.FromSeconds(2);
@@ -67,6 +75,8 @@ internal sealed class SystemEndpoints(IChatStore store, MessageLog log, RoomDire
         Write(text, "chat_connections_accepted_total", "counter", "Connections accepted.", metrics.ConnectionsAccepted.Value);
         Write(text, "chat_connections_refused_total", "counter", "Connections refused because there were too many.", metrics.ConnectionsRefused.Value);
         Write(text, "chat_auth_attempts_refused_total", "counter", "Logins and registrations refused because there were too many.", metrics.AttemptsRefused.Value);
+        Write(text, "chat_password_hashes_pending", "gauge", "Password hashes that are computed or wait for it.", hasher.Pending);
+        Write(text, "chat_password_hashes_total", "counter", "Password hashes begun.", hasher.Begun);
         Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
         Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);

@@ -18,6 +18,8 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private object? _feature;
     private EndPoint? _peer;
+    private CancellationTokenSource? _gone;
+    private volatile bool _isGone;
 
     public ShardConnection(SocketShard shard, int fd, EndPoint? peer)
     {
@@ -62,6 +64,23 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
         set => throw new NotSupportedException();
     }
 
+    /// <summary>
+    /// Cancelled, on the thread pool, when the peer has reset the connection, or it was aborted, while it speaks HTTP; not when the peer only has
+    /// ended what it sends and can still take an answer. Made when it is asked for, by the one who handles the connection.
+    /// </summary>
+    public override CancellationToken ConnectionClosed
+    {
+        get
+        {
+            CancellationTokenSource gone = Volatile.Read(ref _gone) ?? new CancellationTokenSource();
+            Volatile.Write(ref _gone, gone);
+            Interlocked.MemoryBarrier(); // Pairs with OnGone: we see that it is gone, or it sees what to cancel.
+            return _isGone ? new CancellationToken(canceled: true) : gone.Token;
+        }
+
+        set => throw new NotSupportedException();
+    }
+
     bool IFeatureCollection.IsReadOnly => false;
 
     int IFeatureCollection.Revision => 0;
@@ -102,6 +121,7 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
     /// <summary>The socket wants to close: whoever waits for it in the HTTP phase goes on and lets go of it. Shard thread.</summary>
     public void OnClosing()
     {
+        OnGone();
         Writer?.Break();
         if (Reader is { } reader)
         {
@@ -111,6 +131,14 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
                 reader.CompleteWait();
             }
         }
+    }
+
+    /// <summary>The peer has reset the connection; whoever works for it need not go on. Shard thread.</summary>
+    public void OnGone()
+    {
+        _isGone = true;
+        Interlocked.MemoryBarrier();
+        _ = Volatile.Read(ref _gone)?.CancelAsync();
     }
 
     /// <summary>The descriptor is closed. Shard thread.</summary>
@@ -130,6 +158,7 @@ internal sealed class ShardConnection : ConnectionContext, IDuplexPipe, IFeature
         Reader = null;
         Writer = null;
         _peer = null;
+        _gone = null;
         Socket.Attach(session, resume, writer.Unflushed, input, inputLength);
         writer.Complete();
     }

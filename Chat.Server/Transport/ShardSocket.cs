@@ -93,6 +93,11 @@ internal sealed class ShardSocket : Outlet
             Connection.Writer?.Continue();
         }
 
+        if (_session is null && (events & (Libc.EPOLLHUP | Libc.EPOLLERR)) != 0)
+        {
+            Connection.OnGone(); // The HTTP phase reads no more before it has answered.
+        }
+
         if (_readiness.OnEvents(events))
         {
             _shard.Read(this);

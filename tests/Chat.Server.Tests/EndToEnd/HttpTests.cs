@@ -81,6 +81,25 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     }
 
     [Fact]
+    public async Task Who_ends_its_side_after_a_request_gets_its_answer()
+    {
+        User user = await _server.RegisterAsync();
+        const string Room = """{"name":"Asked for with the last words"}""";
+        using RawClient client = await _server.ConnectRawAsync();
+        await using (await _server.LockDatabaseAsync())
+        {
+            await client.SendAsync(
+                "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+                + $"POST /rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user.Token}\r\nContent-Length: {Room.Length}\r\n\r\n{Room}");
+            client.EndInput();
+            Assert.Equal(200, (await client.ReadResponseAsync()).Status); // By now the end has come, too.
+        }
+
+        Assert.Equal(201, (await client.ReadResponseAsync()).Status);
+        await client.IsClosedAsync();
+    }
+
+    [Fact]
     public async Task Pipelined_answers_that_nobody_reads_do_not_pile_up_in_memory()
     {
         const int Clients = 8;

@@ -109,6 +109,26 @@ public sealed class VanishingClientTests(SqliteServer fixture) : IClassFixture<S
         await socket.NothingElseAsync();
     }
 
+    [Fact]
+    public async Task Passwords_of_clients_who_are_gone_are_not_hashed()
+    {
+        const int Clients = 20;
+        await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite
+            .With("ARGON2_MEMORY_KIB", "65536").With("ARGON2_ITERATIONS", "16").With("ARGON2_CONCURRENCY", "1"));
+        const string Body = """{"email":"no@example.com","password":"pass12"}""";
+        var clients = new List<RawClient>();
+        for (int i = 0; i < Clients; i++)
+        {
+            clients.Add(await server.ConnectRawAsync());
+            await clients[i].SendAsync($"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: {Body.Length}\r\n\r\n{Body}");
+        }
+
+        await server.MetricBecomesAsync("chat_password_hashes_pending", static pending => pending > Clients * 3 / 4);
+        clients.ForEach(static client => client.Reset());
+        await server.MetricBecomesAsync("chat_password_hashes_pending", static pending => pending == 0);
+        Assert.InRange(await server.MetricAsync("chat_password_hashes_total"), 1, Clients / 2);
+    }
+
     private static void End(RawClient client, bool isReset)
     {
         if (isReset)
