@@ -227,15 +227,8 @@ internal static unsafe partial class Libc
         _ = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, time, null);
     }
 
-    /// <summary>Sets an option that every socket of its kind has.</summary>
-    /// <exception cref="IOException">The kernel does not know it.</exception>
-    public static void SetOption(int fd, int level, int name, int value)
-    {
-        if (setsockopt(fd, level, name, &value, sizeof(int)) < 0)
-        {
-            throw Failure("setsockopt");
-        }
-    }
+    /// <summary>Sets an option that a socket is better with. What stands in for a kernel (a sandbox) and does not know it goes without.</summary>
+    public static void SetOption(int fd, int level, int name, int value) => _ = setsockopt(fd, level, name, &value, sizeof(int));
 
     /// <summary>The exception for a call that must not fail.</summary>
     public static IOException Failure(string call) => new($"{call}: {Marshal.GetPInvokeErrorMessage(LastError)}");
