@@ -38,7 +38,7 @@ public sealed partial class SocketPipeTests
             await client.SendAsync([.. bytes[..totalBytes]]);
         }
 
-        Assert.Equal(TransportSetup.Joined, Encoding.ASCII.GetString(await client.ReadAsync(TransportSetup.Joined.Length)));
+        await client.ReadJoinedAsync();
         Assert.Equal("welcome", (await client.ReadFrameAsync()).Type);
         await client.SendAsync([.. bytes[totalBytes..]]);
         for (int i = 0; i < pings; i++)
@@ -170,7 +170,7 @@ public sealed partial class SocketPipeTests
         }
 
         Assert.Equal(-1, Array.FindIndex(await client.ReadAsync(2_999_999), static value => value != 0));
-        Assert.Equal(TransportSetup.Joined, Encoding.ASCII.GetString(await client.ReadAsync(TransportSetup.Joined.Length)));
+        await client.ReadJoinedAsync();
         Assert.Equal("welcome", (await client.ReadFrameAsync()).Type);
         for (int seq = 1; seq <= Messages; seq++)
         {
@@ -190,7 +190,7 @@ public sealed partial class SocketPipeTests
         await client.ReadAsync(1);
         setup.Shards[0].PostSweep();
         Assert.Equal(-1, Array.FindIndex(await client.ReadAsync(2_999_999), static value => value != 0));
-        Assert.Equal(TransportSetup.Joined, Encoding.ASCII.GetString(await client.ReadAsync(TransportSetup.Joined.Length)));
+        await client.ReadJoinedAsync();
         SentFrame close = await client.ReadFrameAsync();
         Assert.Equal(((int)Opcode.Close, CloseCode.SlowConsumer), (close.Opcode, close.CloseCode));
         Assert.Equal(1, setup.Rooms.Services.Metrics.SlowConsumers.Value);
@@ -218,7 +218,7 @@ public sealed partial class SocketPipeTests
         await client.ReadAsync(1);
         ShardConnection connection = setup.Connection(client);
         await client.SendAsync($"join {RoomSetup.RoomId}\r\n");
-        await client.ReadAsync(TransportSetup.Joined.Length);
+        await client.ReadJoinedAsync();
         Assert.Equal(connection, setup.Connection(client));
     }
 

@@ -109,7 +109,7 @@ internal sealed class TransportSetup : IAsyncDisposable
     {
         ShardClient client = await ConnectAsync(receiveBufferBytes);
         await client.SendAsync($"join {string.Join(',', rooms.Select(room => room.Id))}\r\n");
-        Assert.Equal(Joined, Encoding.ASCII.GetString(await client.ReadAsync(Joined.Length)));
+        await client.ReadJoinedAsync();
         int welcomes = rooms.Length > 1 ? rooms.Length + 1 : 1; // A connection that belongs to no one room is welcomed itself, too.
         for (int i = 0; i < welcomes; i++)
         {
@@ -354,6 +354,10 @@ internal sealed class ShardClient : IDisposable
 
         return bytes;
     }
+
+    /// <summary>The answer to a join.</summary>
+    public async Task ReadJoinedAsync() =>
+        Assert.Equal(TransportSetup.Joined, Encoding.ASCII.GetString(await ReadAsync(TransportSetup.Joined.Length)));
 
     public async Task<SentFrame> ReadFrameAsync()
     {
