@@ -23,9 +23,9 @@ internal abstract class WebSocketSession
     /// read of a socket holds less payload, unless it is compressed: then 64 bytes can stand for 64 KiB. And it can hold thousands of
     /// frames that are nearly empty. Either way one client could keep a shard from all others for long.
     /// </summary>
-    private const int CostPerCallMax = 256 * 1024;
+    private const int CostPerCallMax = 64 * 1024;
 
-    /// <summary>A message costs its handling beside its bytes: 256 of them are all that a call takes, some 0.2 ms.</summary>
+    /// <summary>A message costs its handling beside its bytes: 64 of them are all that a call takes, some 0.2 ms, and a few times that with cold caches.</summary>
     private const int MessageCostBytes = 1024;
 
     /// <summary>

@@ -225,11 +225,11 @@ internal sealed class ShardSocket : Outlet
         if (!_output.IsBlocked && !_output.IsEmpty && Fd >= 0)
         {
             _isOutputQueued = true;
-            _shard.Sends.SendOutput(this, _output.Bytes);
+            _shard.Sends.SendOutput(this, _output.Next);
         }
     }
 
-    /// <summary>The result of a send of what was written: bytes sent, or a negative errno. Shard thread.</summary>
+    /// <summary>The result of a send of what goes next: bytes sent, or a negative errno. Shard thread.</summary>
     public void OnOutputSent(int result)
     {
         _isOutputQueued = false;
@@ -240,17 +240,21 @@ internal sealed class ShardSocket : Outlet
         }
 
         int sent = Math.Max(result, 0);
-        if (sent < _output.Length)
+        bool isShort = sent < _output.Next.Length;
+        if (!_output.Advance(_shard.Buffers, sent))
         {
-            _output.Advance(sent);
-            _output.Block(_shard.NowMs);
-            return;
+            if (_isCompleting)
+            {
+                ShutDown();
+            }
         }
-
-        _output.Release(_shard.Buffers);
-        if (_isCompleting)
+        else if (isShort)
         {
-            ShutDown();
+            _output.Block(_shard.NowMs);
+        }
+        else
+        {
+            _shard.Post(static (socket, _) => ((ShardSocket)socket).Flush(), this); // A buffer of a backlog a turn. The kernel had room: no event comes.
         }
     }
 
@@ -281,7 +285,7 @@ internal sealed class ShardSocket : Outlet
             _shard.Sends.Submit(); // Which frame has begun is known then.
         }
 
-        _output.DropWholeFrames();
+        _output.DropWholeFrames(_shard.Buffers);
     }
 
     public override void Complete()

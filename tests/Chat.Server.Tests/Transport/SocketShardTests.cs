@@ -411,7 +411,7 @@ public sealed class SocketShardTests
     }
 
     /// <summary>
-    /// A socket has 256 messages of a turn. Even if one share takes all of a turn's time, as it may before the code is compiled, each turn
+    /// A socket has 64 messages of a turn. Even if one share takes all of a turn's time, as it may before the code is compiled, each turn
     /// reads one socket that has news and one that had its share.
     /// </summary>
     [Theory]
@@ -420,7 +420,7 @@ public sealed class SocketShardTests
     {
         const int Flooders = 4;
         const int Flood = 1000;
-        const int Share = 256;
+        const int Share = 64;
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine, ringBytesMin: 1 << 20);
         byte[] flood = [.. Enumerable.Repeat(ClientFrame(Opcode.Text, "{\"type\":\"message\",\"content\":\"x\"}"u8.ToArray()), Flood).SelectMany(static frame => frame)];
         ShardClient[] flooders = await setup.JoinManyAsync(Flooders, [setup.Rooms.Room]);
