@@ -35,20 +35,27 @@ internal static class Problem
     public static Response UpgradeRequired { get; } = Of(426, "upgrade_required", "This path speaks WebSocket, version 13.")
         .With("Upgrade", "websocket").With("Connection", "Upgrade").With("Sec-WebSocket-Version", "13");
 
+    // These and the tokens' are what floods are answered with.
+    private static readonly RetryLater BusyNow = new(Of(429, "busy", "Too many logins at once."));
+    private static readonly RetryLater TooFast = new(Of(429, "rate_limited", "Too many calls or messages of this user."));
+    private static readonly RetryLater TooOften = new(Of(429, "too_many_attempts", "Too many attempts."));
+    private static readonly RetryLater LogIsFull = new(Of(503, "overloaded", "Too many messages wait to be stored."));
+    private static readonly Response MissingToken = Of(401, "missing_token", "A bearer token is required.").With("WWW-Authenticate", "Bearer");
+    private static readonly Response ExpiredToken =
+        Of(401, "token_expired", "The token has expired.").With("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+    private static readonly Response BadToken =
+        Of(401, "bad_token", "The token is not valid.").With("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+
     /// <summary>Too many password hashes wait; tells the client when to come again.</summary>
-    public static Response Busy(int retryAfterSeconds) =>
-        Of(429, "busy", "Too many logins at once.").With("Retry-After", $"{retryAfterSeconds}");
+    public static Response Busy(int retryAfterSeconds) => BusyNow.After(retryAfterSeconds);
 
     /// <summary>The caller sends more than one user may.</summary>
-    public static Response RateLimited(int retryAfterMs) =>
-        Of(429, "rate_limited", "Too many calls or messages of this user.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");
+    public static Response RateLimited(int retryAfterMs) => TooFast.After(Seconds(retryAfterMs));
 
     /// <summary>Too many wrong passwords for an account or from an address, or too many accounts made by one.</summary>
-    public static Response TooManyAttempts(int retryAfterSeconds) =>
-        Of(429, "too_many_attempts", "Too many attempts.").With("Retry-After", $"{retryAfterSeconds}");
+    public static Response TooManyAttempts(int retryAfterSeconds) => TooOften.After(retryAfterSeconds);
 
-    public static Response Overloaded(int retryAfterMs) =>
-        Of(503, "overloaded", "Too many messages wait to be stored.").With("Retry-After", $"{Math.Max(1, (retryAfterMs + 999) / 1000)}");
+    public static Response Overloaded(int retryAfterMs) => LogIsFull.After(Seconds(retryAfterMs));
 
     public static Response BadField(in FieldError error) => BadField(error.Field, error.Code, error.Message);
 
@@ -65,10 +72,12 @@ internal static class Problem
     /// <summary>A token that is missing or refused: RFC 6750 section 3.1.</summary>
     public static Response Of(TokenFailure failure) => failure switch
     {
-        TokenFailure.Missing => Of(401, "missing_token", "A bearer token is required.").With("WWW-Authenticate", "Bearer"),
-        TokenFailure.Expired => Of(401, "token_expired", "The token has expired.").With("WWW-Authenticate", "Bearer error=\"invalid_token\""),
-        _ => Of(401, "bad_token", "The token is not valid.").With("WWW-Authenticate", "Bearer error=\"invalid_token\""),
+        TokenFailure.Missing => MissingToken,
+        TokenFailure.Expired => ExpiredToken,
+        _ => BadToken,
     };
+
+    private static int Seconds(int ms) => Math.Max(1, (ms + 999) / 1000);
 
     private static Response Of(int status, string code, string detail) =>
         Json(status, new ProblemJson("about:blank", Title(status), status, detail, code, null, null));
@@ -77,4 +86,22 @@ internal static class Problem
         new(status, JsonSerializer.SerializeToUtf8Bytes(problem, RestJson.Default.ProblemJson)) { ContentType = ContentType };
 
     private static string Title(int status) => Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status);
+
+    /// <summary>A refusal that says when to come again. The answers of the first minute are made once each, when they are wanted. Thread-safe.</summary>
+    private sealed class RetryLater(Response refusal)
+    {
+        private readonly Response?[] _made = new Response?[61];
+
+        public Response After(int seconds) =>
+            (uint)seconds >= (uint)_made.Length ? Make(seconds) : Volatile.Read(ref _made[seconds]) ?? Keep(seconds);
+
+        private Response Keep(int seconds)
+        {
+            Response made = Make(seconds); // Two at once make the same.
+            Volatile.Write(ref _made[seconds], made);
+            return made;
+        }
+
+        private Response Make(int seconds) => refusal.With("Retry-After", $"{seconds}");
+    }
 }
