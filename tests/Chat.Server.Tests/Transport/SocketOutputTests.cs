@@ -82,7 +82,7 @@ public sealed class SocketOutputTests
                                 output.Append(buffers, frame);
                                 left.Add(frame);
                                 break;
-                            case Step.Prepend when !hasBegun && !hasAdvanced && left.Count <= 1:
+                            case Step.Prepend when !hasBegun && !hasAdvanced:
                                 int sent = number % bytes;
                                 output.Prepend(buffers, frame, sent);
                                 left.Insert(0, frame[sent..]);
