@@ -335,6 +335,7 @@ internal sealed class HttpConnection : IDisposable
         Response response = await answer;
         bool keepAlive = mayKeepAlive && response.Status != Problem.UpgradeRequired.Status;
         Write(response, keepAlive);
+        _call.End();
         return keepAlive;
     }
 

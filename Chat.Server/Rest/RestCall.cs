@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Net;
+using Chat.Protocol;
 using Chat.Protocol.Http;
 using Chat.Server.Auth;
 
@@ -7,6 +9,8 @@ namespace Chat.Server.Rest;
 /// <summary>One request on its way through the router. Reused by its connection: nothing of it may be kept after the answer.</summary>
 internal sealed class RestCall
 {
+    private byte[]? _rented;
+
     public RequestHead Head { get; private set; } = null!;
 
     public ReadOnlyMemory<byte> Content { get; private set; }
@@ -35,6 +39,25 @@ internal sealed class RestCall
         Aborted = aborted;
         Id = 0;
         Caller = null;
+    }
+
+    /// <summary>
+    /// For the content of the answer: at least so many bytes, with anything in them, which are the call's until it ends. Once for a call.
+    /// </summary>
+    public byte[] RentContent(int bytesMin)
+    {
+        Invariant.Require(_rented is null);
+        return _rented = ArrayPool<byte>.Shared.Rent(bytesMin);
+    }
+
+    /// <summary>The answer has been written, and its content may be overwritten.</summary>
+    public void End()
+    {
+        if (_rented is not null)
+        {
+            ArrayPool<byte>.Shared.Return(_rented);
+            _rented = null;
+        }
     }
 
     /// <summary>A non-negative number from the query. False when it is there and no such number.</summary>

@@ -50,14 +50,14 @@ internal sealed class RoomEndpoints(
     {
         RoomList? list = Volatile.Read(ref _list);
         return list is not null && time.GetElapsedTime(list.ReadAt) < RoomListAgeMax
-            ? new(ToResponse(list))
-            : ReadListAsync(call.Aborted);
+            ? new(ToResponse(call, list))
+            : ReadListAsync(call);
     }
 
-    private async ValueTask<Response> ReadListAsync(CancellationToken aborted)
+    private async ValueTask<Response> ReadListAsync(RestCall call)
     {
         int version = Volatile.Read(ref _listVersion);
-        var list = new RoomList(await store.ListRoomsAsync(aborted), time.GetTimestamp());
+        var list = new RoomList(await store.ListRoomsAsync(call.Aborted), time.GetTimestamp());
         Volatile.Write(ref _list, list);
         // A room was created while we read, perhaps behind our back: whoever created it must find it in the next list.
         if (version != Volatile.Read(ref _listVersion))
@@ -65,10 +65,14 @@ internal sealed class RoomEndpoints(
             Volatile.Write(ref _list, null);
         }
 
-        return ToResponse(list);
+        return ToResponse(call, list);
     }
 
-    private Response ToResponse(RoomList list) => new(200, list.ToJson(_now ??= Now));
+    private Response ToResponse(RestCall call, RoomList list)
+    {
+        byte[] json = call.RentContent(list.BytesMax);
+        return new Response(200, json.AsMemory(0, list.Write(json, _now ??= Now)));
+    }
 
     private async ValueTask<Response> GetAsync(RestCall call)
     {

@@ -17,7 +17,6 @@ internal sealed class RoomList
 
     private readonly IReadOnlyList<RoomRecord> _records;
     private readonly byte[][] _starts;
-    private readonly int _bytesMax;
 
     /// <param name="records">As the store has them.</param>
     /// <param name="readAt">When it was asked.</param>
@@ -26,11 +25,11 @@ internal sealed class RoomList
         _records = records;
         ReadAt = readAt;
         _starts = new byte[records.Count][];
-        _bytesMax = "[]"u8.Length;
+        BytesMax = "[]"u8.Length;
         for (int i = 0; i < _starts.Length; i++)
         {
             _starts[i] = StartOf(records[i]);
-            _bytesMax += _starts[i].Length + NumberBytesMax + Online.Length + NumberBytesMax + "},"u8.Length;
+            BytesMax += _starts[i].Length + NumberBytesMax + Online.Length + NumberBytesMax + "},"u8.Length;
         }
     }
 
@@ -39,11 +38,14 @@ internal sealed class RoomList
     /// <summary>Of <see cref="TimeProvider.GetTimestamp"/>.</summary>
     public long ReadAt { get; }
 
-    /// <summary>An array of <see cref="RoomJson"/>, as the serializer would write it.</summary>
+    /// <summary>What <see cref="Write"/> needs at most.</summary>
+    public int BytesMax { get; }
+
+    /// <summary>Writes an array of <see cref="RoomJson"/>, as the serializer would, and returns its length.</summary>
+    /// <param name="json">Of <see cref="BytesMax"/> or more.</param>
     /// <param name="now">Asked once for each room.</param>
-    public ReadOnlyMemory<byte> ToJson(Func<RoomRecord, RoomNow> now)
+    public int Write(Span<byte> json, Func<RoomRecord, RoomNow> now)
     {
-        byte[] json = GC.AllocateUninitializedArray<byte>(_bytesMax);
         int length = 0;
         Append(json, ref length, "["u8);
         for (int i = 0; i < _starts.Length; i++)
@@ -57,7 +59,7 @@ internal sealed class RoomList
         }
 
         Append(json, ref length, "]"u8);
-        return json.AsMemory(0, length);
+        return length;
     }
 
     /// <summary>Up to the number of <c>last_seq</c>, which is followed by <c>online</c> alone.</summary>
@@ -70,15 +72,15 @@ internal sealed class RoomList
         return json[..^end.Length];
     }
 
-    private static void Append(byte[] buffer, ref int length, ReadOnlySpan<byte> bytes)
+    private static void Append(Span<byte> buffer, ref int length, ReadOnlySpan<byte> bytes)
     {
-        bytes.CopyTo(buffer.AsSpan(length));
+        bytes.CopyTo(buffer[length..]);
         length += bytes.Length;
     }
 
-    private static void Append(byte[] buffer, ref int length, long number)
+    private static void Append(Span<byte> buffer, ref int length, long number)
     {
-        bool fits = Utf8Formatter.TryFormat(number, buffer.AsSpan(length), out int written);
+        bool fits = Utf8Formatter.TryFormat(number, buffer[length..], out int written);
         Invariant.Require(fits);
         length += written;
     }

@@ -49,6 +49,39 @@ public abstract class RoomTests(ServerFixture fixture)
         Assert.Equal(1, (await _server.GetAsync($"/rooms/{id}", user.Token)).Json.Number("online"));
     }
 
+    [Fact]
+    public async Task Whoever_asks_for_the_rooms_gets_all_of_them_while_others_ask_and_rooms_are_made()
+    {
+        const int RequestsEach = 100;
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        string requests = string.Concat(
+            Enumerable.Repeat($"GET /rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {user.Token}\r\n\r\n", RequestsEach));
+
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => AskAsync()).Append(MakeRoomsAsync()));
+
+        async Task AskAsync()
+        {
+            using RawClient client = await _server.ConnectRawAsync();
+            await client.SendAsync(requests);
+            for (int i = 0; i < RequestsEach; i++)
+            {
+                using JsonDocument rooms = JsonDocument.Parse((await client.ReadResponseAsync()).Content);
+                long[] ids = [.. rooms.RootElement.EnumerateArray().Select(static listed => listed.Number("id"))];
+                Assert.Contains(room, ids);
+                Assert.Equal(ids.Distinct().Order(), ids);
+            }
+        }
+
+        async Task MakeRoomsAsync()
+        {
+            for (int i = 0; i < 20; i++)
+            {
+                await _server.CreateRoomAsync(user); // The list is read again: an answer that waits meanwhile.
+            }
+        }
+    }
+
     [Theory]
     [InlineData("required", "{}")]
     [InlineData("required", """{"name":""}""")]
