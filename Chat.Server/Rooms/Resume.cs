@@ -1,3 +1,4 @@
+using System.Buffers;
 using Chat.Protocol.WebSocket;
 using Chat.Server.Connections;
 using Chat.Storage;
@@ -37,13 +38,15 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         {
             BeginRead(membership, point);
         }
-        else if (point.Since > group.Seq)
+        else if (point.Since >= group.Seq)
         {
-            Enter(membership, group.Seq, recovered: true, rolledBackTo: group.Seq, default, default);
+            long? rolledBackTo = point.Since > group.Seq ? group.Seq : null;
+            Enter(membership, group.Seq, recovered: true, rolledBackTo, default, default);
         }
-        else if (TryReadRing(group, point.Since, out byte[] replay))
+        else if (TryReadRing(group, point.Since, out byte[] replay, out int length))
         {
-            Enter(membership, group.Seq, recovered: true, rolledBackTo: null, replay, default);
+            Enter(membership, group.Seq, recovered: true, rolledBackTo: null, replay.AsSpan(0, length), default);
+            ArrayPool<byte>.Shared.Return(replay);
         }
         else
         {
@@ -51,16 +54,13 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         }
     }
 
-    private static bool TryReadRing(RoomMembers group, long since, out byte[] replay)
+    /// <summary>True with what came after <paramref name="since"/>, in a buffer of the pool.</summary>
+    private static bool TryReadRing(RoomMembers group, long since, out byte[] replay, out int length)
     {
         RoomRing ring = group.Room.Ring;
         SessionLimits limits = group.Shard.Limits;
         replay = [];
-        if (since == group.Seq)
-        {
-            return true;
-        }
-
+        length = 0;
         if (group.Seq - since > limits.ResumeEventsMax
             || since < group.Room.LastRefusedSeq
             || !ring.TryGetStartAfter(since, out long start)
@@ -69,17 +69,28 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
             return false;
         }
 
-        replay = new byte[group.Position - start];
-        return ring.TryCopy(start, replay);
+        length = (int)(group.Position - start);
+        replay = ArrayPool<byte>.Shared.Rent(length);
+        if (ring.TryCopy(start, replay.AsSpan(0, length)))
+        {
+            return true;
+        }
+
+        ArrayPool<byte>.Shared.Return(replay);
+        return false;
     }
 
     private static void Enter(
-        Membership membership, long seq, bool recovered, long? rolledBackTo, ReadOnlySpan<byte> replay, ReadOnlySpan<byte> held)
+        Membership membership, long seq, bool recovered, long? rolledBackTo, ReadOnlySpan<byte> replay, ReadOnlySequence<byte> held)
     {
         ChatSession session = membership.Session;
         session.SendWelcome(membership.Group.Room, seq, recovered, rolledBackTo);
         session.Send(replay);
-        session.Send(held);
+        foreach (ReadOnlyMemory<byte> frames in held)
+        {
+            session.Send(frames.Span);
+        }
+
         membership.Group.Add(membership);
         session.CheckBacklog();
     }
@@ -139,7 +150,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
             return;
         }
 
-        ReadOnlySpan<byte> held = membership.Group.EndJoin(membership);
+        ReadOnlySequence<byte> held = membership.Group.EndJoin(membership);
         Enter(membership, membership.Group.Seq, replay.Recovered, replay.RolledBackTo, replay.Frames.Span, held);
     }
 

@@ -14,8 +14,11 @@ internal sealed class Membership(ChatSession session, RoomMembers group)
     /// <summary>Where it stands in the group's list; -1 while it is not in it.</summary>
     public int Index { get; set; } = -1;
 
-    /// <summary>What became live since it asked to join, while its replay is being read; null before and after.</summary>
-    public ArrayBufferWriter<byte>? Held { get; set; }
+    /// <summary>Its replay is being read, and what becomes live is held for it.</summary>
+    public bool IsJoining { get; set; }
+
+    /// <summary>While it is joining: from where on.</summary>
+    public HeldEvents.Place HeldSince { get; set; }
 
     /// <summary>More became live meanwhile than may be kept for one member; nothing is held any more.</summary>
     public bool HasOverflowed { get; set; }
@@ -32,6 +35,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 {
     private Membership[] _members = [];
     private List<Membership>? _joining;
+    private HeldEvents? _held; // Null when nobody is joining.
     private List<ShardWork>? _whenServed;
     private int _dirty;
     private int _preferred;
@@ -154,54 +158,54 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     /// </summary>
     public void Join(Membership membership)
     {
-        Invariant.Require(IsActive && membership.Held is null);
-        membership.Held = new ArrayBufferWriter<byte>();
+        Invariant.Require(IsActive && !membership.IsJoining);
+        membership.IsJoining = true;
+        membership.HeldSince = (_held ??= new HeldEvents()).End;
         (_joining ??= []).Add(membership);
     }
 
-    /// <summary>Ends the holding back, and gives what was held. <see cref="Add"/> comes next.</summary>
-    public ReadOnlySpan<byte> EndJoin(Membership membership)
+    /// <summary>Ends the holding back, and gives what was held, in pieces of whole frames. <see cref="Add"/> comes next.</summary>
+    public ReadOnlySequence<byte> EndJoin(Membership membership)
     {
         Invariant.Require(_joining!.Remove(membership));
-        ReadOnlySpan<byte> held = membership.Held!.WrittenSpan;
-        membership.Held = null;
+        ReadOnlySequence<byte> held = _held!.Since(membership.HeldSince);
+        membership.IsJoining = false;
+        membership.HeldSince = default;
+        if (_joining.Count == 0)
+        {
+            _held = null;
+        }
+
         return held;
     }
 
     /// <summary>
-    /// Gives a live range to those whose replay is being read. As much as any member may have waiting, and no more: the
+    /// Keeps a live range for those whose replay is being read. As much as any member may have waiting, and no more: the
     /// replay waits for the database, which can take longer than the room takes to fill the memory.
     /// </summary>
     public void Hold(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
     {
-        if (_joining is null)
+        if (_held is null)
         {
             return;
         }
 
-        foreach (Membership membership in _joining)
+        _held.Append(first, second);
+        long end = _held.End.Position;
+        foreach (Membership membership in _joining!)
         {
-            if (membership.HasOverflowed)
-            {
-                continue;
-            }
-
-            if (membership.Held!.WrittenCount + first.Length + second.Length > Shard.Limits.BacklogBytesMax)
+            if (end - membership.HeldSince.Position > Shard.Limits.BacklogBytesMax)
             {
                 membership.HasOverflowed = true;
-                membership.Held = new ArrayBufferWriter<byte>(); // Still joining: the cursor stays, the memory goes.
-                continue;
+                membership.HeldSince = default; // Still joining: the cursor stays, the memory goes.
             }
-
-            membership.Held.Write(first);
-            membership.Held.Write(second);
         }
     }
 
     /// <summary>Takes a member out, wherever it stands.</summary>
     public void Leave(Membership membership)
     {
-        if (membership.Held is not null)
+        if (membership.IsJoining)
         {
             EndJoin(membership);
         }
