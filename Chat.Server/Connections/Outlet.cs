@@ -19,7 +19,7 @@ internal abstract class Outlet
     /// <summary>Since when there has been a backlog without a break (milliseconds of the shard's clock); 0 when there is none.</summary>
     public abstract long BacklogSinceMs { get; }
 
-    /// <summary>Takes frames: copies them, or has sent them, before it returns. After <see cref="Complete"/>: nothing.</summary>
+    /// <summary>Takes whole frames: copies them, or has sent them, before it returns. After <see cref="Complete"/>: nothing.</summary>
     public abstract void Write(ReadOnlySpan<byte> frames);
 
     /// <summary>Starts sending what was written.</summary>

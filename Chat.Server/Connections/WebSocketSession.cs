@@ -267,7 +267,7 @@ internal abstract class WebSocketSession
         }
     }
 
-    /// <summary>Frames one JSON text and sends it. Shard thread.</summary>
+    /// <summary>Frames one JSON text, which is short, and sends it. Shard thread.</summary>
     public void SendText(ReadOnlySpan<byte> payload)
     {
         if (_state == State.Open)
@@ -285,12 +285,11 @@ internal abstract class WebSocketSession
     {
     }
 
-    /// <summary>Frames one JSON text without having it flushed. Shard thread, while <see cref="IsOpen"/>.</summary>
+    /// <summary>Frames one JSON text, which is short, without having it flushed. Shard thread, while <see cref="IsOpen"/>.</summary>
     protected void WriteText(ReadOnlySpan<byte> payload)
     {
-        Span<byte> header = stackalloc byte[FrameWriter.HeaderBytesMax];
-        Outlet.Write(header[..FrameWriter.WriteHeader(header, Opcode.Text, payload.Length)]);
-        Outlet.Write(payload);
+        Span<byte> frame = stackalloc byte[FrameWriter.HeaderBytesMax + payload.Length];
+        Outlet.Write(frame[..FrameWriter.WriteFrame(frame, Opcode.Text, payload)]); // In one piece: what waits is dropped by whole frames.
     }
 
     /// <summary>A whole message has come. Input side.</summary>

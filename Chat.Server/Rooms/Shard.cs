@@ -37,6 +37,7 @@ internal abstract class Shard
     private readonly ConcurrentQueue<RoomMembers> _dirtyRooms = new();
     private readonly List<Outlet> _unflushed = [];
     private readonly ArrayBufferWriter<byte> _compressed = new();
+    private readonly ArrayBufferWriter<byte> _joined = new();
     private WebSocketSession?[] _sessions = [];
     private int _sleeping = 1;
     private long _turnMsMax;
@@ -184,20 +185,20 @@ internal abstract class Shard
         RoomMembers group, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, long seq, long position)
     {
         ReadOnlySpan<byte> compressed = Compressed(group, first, second);
+        ReadOnlySpan<byte> range = first;
+        if (!second.IsEmpty)
+        {
+            _joined.ResetWrittenCount();
+            _joined.Write(first);
+            _joined.Write(second);
+            range = _joined.WrittenSpan; // An outlet takes whole frames.
+        }
+
         for (int i = group.Count - 1; i >= 0; i--) // Downwards: a member that leaves is replaced by one already served.
         {
             ChatSession session = group[i].Session;
             Outlet outlet = session.Outlet;
-            if (!compressed.IsEmpty && session.TakesCompressed)
-            {
-                outlet.Write(compressed);
-            }
-            else
-            {
-                outlet.Write(first);
-                outlet.Write(second);
-            }
-
+            outlet.Write(!compressed.IsEmpty && session.TakesCompressed ? compressed : range);
             outlet.Flush();
             session.CheckBacklog();
         }

@@ -48,6 +48,35 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
         await resumed.NextMessagesAsync(Messages - 99, 100);
     }
 
+    /// <summary>Events for one client alone are short, and some thousand of them fill each buffer of its backlog.</summary>
+    [Fact]
+    public async Task A_client_that_asks_and_does_not_read_is_closed_between_two_answers()
+    {
+        const int BytesMax = 64 * 1024 * 1024;
+        byte[] pings = [.. Enumerable.Repeat(RawClient.Frame(RawClient.Text, """{"type":"ping"}"""), 1000).SelectMany(static frame => frame)];
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        long before = await _server.MetricAsync("chat_slow_consumers_total");
+        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
+        Task closed = _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
+
+        await slow.FloodAsync(pings, BytesMax / pings.Length, until: closed);
+        await closed;
+
+        Assert.Contains("welcome", await slow.ReadEventAsync());
+        while (true)
+        {
+            (int opcode, byte[] payload) = await slow.ReadFrameAsync();
+            if (opcode == RawClient.Close)
+            {
+                Assert.Equal(4002, (payload[0] << 8) | payload[1]);
+                break;
+            }
+
+            Assert.Equal("pong", System.Text.Json.JsonElement.Parse(payload).Text("type"));
+        }
+    }
+
     [Fact]
     public async Task A_member_that_never_reads_again_is_cut_off()
     {

@@ -44,6 +44,7 @@ internal sealed class TestOutlet : Outlet
         }
 
         OnWrite?.Invoke();
+        Assert.True(SentFrame.AreWhole(frames), "not whole frames"); // What waits is dropped by whole frames.
 
         BytesWritten += frames.Length;
         if (!IsDiscarding)
@@ -103,6 +104,29 @@ internal sealed record SentFrame(int Opcode, byte[] Payload)
     public JsonElement this[string name] => Json.GetProperty(name);
 
     public bool Has(string name) => Json.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null;
+
+    /// <summary>The bytes begin with a frame and end with one.</summary>
+    public static bool AreWhole(ReadOnlySpan<byte> bytes)
+    {
+        while (bytes.Length >= 2)
+        {
+            long length = bytes[1] switch
+            {
+                126 when bytes.Length >= 4 => 4 + BinaryPrimitives.ReadUInt16BigEndian(bytes[2..]),
+                127 when bytes.Length >= 10 => 10 + BinaryPrimitives.ReadInt64BigEndian(bytes[2..]),
+                < 126 => 2 + bytes[1],
+                _ => long.MaxValue,
+            };
+            if (length > bytes.Length)
+            {
+                return false;
+            }
+
+            bytes = bytes[(int)length..];
+        }
+
+        return bytes.IsEmpty;
+    }
 
     /// <summary>Fails when the bytes do not end with a whole frame.</summary>
     public static List<SentFrame> ReadAll(byte[] bytes)
