@@ -63,21 +63,27 @@ internal sealed class LingerPace(int messageBytesMax)
     /// <summary>Nothing is dropped for now. Kept by whoever waits.</summary>
     public bool IsResting { get; set; }
 
-    /// <summary>So many bytes were dropped. How long to rest, in milliseconds.</summary>
-    public int Drop(long bytes)
+    /// <summary>So many bytes were dropped. How long to rest, in milliseconds; 0 while there is something left of its share.</summary>
+    /// <param name="bytes">Since the last call.</param>
+    /// <param name="wasAll">There is nothing more to drop now, which ends the share.</param>
+    public int Drop(long bytes, bool wasAll)
     {
-        _bytesLeft -= bytes;
+        _bytesOfShare += bytes;
+        if (!wasAll && _bytesOfShare < Linger.ShareBytes)
+        {
+            return 0;
+        }
+
+        _bytesLeft -= _bytesOfShare;
+        _bytesOfShare = 0;
         return IsOver ? Linger.CutMs : Linger.IntervalMs;
     }
 
     /// <summary>So many bytes were dropped from a pipe: rests after a share of them. False when the peer is to be cut off.</summary>
     public async ValueTask<bool> RestAsync(long bytes, TimeProvider time)
     {
-        _bytesOfShare += bytes;
-        if (_bytesOfShare >= Linger.ShareBytes)
+        if (Drop(bytes, wasAll: false) is > 0 and int restMs)
         {
-            int restMs = Drop(_bytesOfShare);
-            _bytesOfShare = 0;
             await Task.Delay(TimeSpan.FromMilliseconds(restMs), time);
         }
 

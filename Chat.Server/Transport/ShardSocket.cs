@@ -1,13 +1,11 @@
-using System.Buffers;
-using Chat.Protocol;
 using Chat.Server.Connections;
 using Chat.Server.Rooms;
 
 namespace Chat.Server.Transport;
 
 /// <summary>
-/// One accepted socket: its descriptor, and what is left over of its input and output. While it speaks HTTP it feeds a
-/// <see cref="SocketReader"/> and a <see cref="SocketWriter"/>; once a session is attached it feeds that, and is its
+/// One accepted socket: its descriptor, its output, and its close. While it speaks HTTP it feeds a <see cref="SocketReader"/> and a
+/// <see cref="SocketWriter"/>; once a session is attached it feeds that (<see cref="SessionInput"/>), and is its
 /// outlet. An idle session's socket holds no buffer.
 /// <para>
 /// Owned by its shard's thread: events, reads and the one close happen there. <see cref="Send"/> may be called by the HTTP
@@ -16,26 +14,17 @@ namespace Chat.Server.Transport;
 /// </summary>
 internal sealed class ShardSocket : Outlet
 {
-    /// <summary>
-    /// Bytes of one socket read in one turn: a flooding client gets no more of it, the rest waits for the next turn.
-    /// </summary>
-    private const int ReadBytesPerTurnMax = 16 * 1024;
-
     private readonly SocketShard _shard;
-    private WebSocketSession? _session;
-    private SocketInput _input;
+    private SessionInput _input;
     private InputReadiness _readiness;
     private SocketOutput _output;
-    private LingerPace? _pace; // Once the session has ended its input.
     private bool _isHeld = true; // The HTTP handler still uses the descriptor: a close waits for it.
     private bool _isArmed;
-    private bool _isInputUnread;
     private bool _isEndOfInput;
     private bool _isOutputQueued;
     private bool _isCompleting;
     private bool _isShutDown;
     private bool _isClosing;
-    private bool _isConsuming;
 
     public ShardSocket(SocketShard shard, int fd, ShardConnection connection)
     {
@@ -93,7 +82,7 @@ internal sealed class ShardSocket : Outlet
             Connection.Writer?.Continue();
         }
 
-        if (_session is null && (events & (Libc.EPOLLHUP | Libc.EPOLLERR)) != 0)
+        if (!_input.IsAttached && (events & (Libc.EPOLLHUP | Libc.EPOLLERR)) != 0)
         {
             Connection.OnGone(); // The HTTP phase reads no more before it has answered.
         }
@@ -112,13 +101,9 @@ internal sealed class ShardSocket : Outlet
             return;
         }
 
-        if (_pace is { } pace)
+        if (_input.IsAttached)
         {
-            Discard(pace);
-        }
-        else if (_session is not null)
-        {
-            ReadForSession();
+            _input.Read(this, ref _readiness);
         }
         else if (Connection.Reader is { IsWaiting: true } reader && Fill(reader))
         {
@@ -129,8 +114,7 @@ internal sealed class ShardSocket : Outlet
     /// <summary>The time is over for which it asked <see cref="SocketShard.Rest"/>. Shard thread.</summary>
     public void EndRest()
     {
-        _pace!.IsResting = false;
-        if (_pace.IsOver)
+        if (!_input.EndRest())
         {
             Close();
         }
@@ -170,24 +154,16 @@ internal sealed class ShardSocket : Outlet
     /// </summary>
     public void Attach(WebSocketSession session, ResumePoint resume, ReadOnlySpan<byte> output, byte[]? input, int inputLength)
     {
-        Invariant.Require(_session is null);
-        _session = session;
         _isHeld = false;
-        _input = new SocketInput(input, inputLength);
+        // Read in the next turn, before its fan-out, like any other input: read here, inside posted work, the answers to it
+        // would be posted behind a fan-out that it asks for itself.
+        _input.Attach(session, input, inputLength, ref _readiness);
         _output.Begin(_shard.Buffers, output);
         session.Enter(resume);
         if (_isClosing || Fd < 0)
         {
             Close();
             return;
-        }
-
-        // Read in the next turn, before its fan-out, like any other input: read here, inside posted work, the answers to it
-        // would be posted behind a fan-out that it asks for itself.
-        _isInputUnread = !_input.IsEmpty;
-        if (_isInputUnread)
-        {
-            _readiness.Renew();
         }
 
         if (_readiness.IsReadable)
@@ -344,139 +320,34 @@ internal sealed class ShardSocket : Outlet
             }
         }
 
-        if (_isHeld || _isConsuming)
+        if (_isHeld || _input.IsConsuming)
         {
-            return; // LetGo or Attach comes back here, or Consume does.
+            return; // LetGo or Attach comes back here, or what consumes does.
         }
 
         _shard.Close(this);
         Fd = -1;
         _output.Release(_shard.Buffers);
         _input.Release();
-        _session?.Stop();
         Connection.OnClosed();
     }
 
-    private void ReadForSession()
+    /// <summary>Comes back to a close that could not be made while the session consumed. Shard thread.</summary>
+    public void CloseIfDue()
     {
-        if (_isInputUnread)
-        {
-            _isInputUnread = false;
-            SocketInput received = _input;
-            _input = default; // What is left of it is kept here.
-            Consume(received.Bytes);
-            received.Release();
-            _shard.ReadOn(this); // That was its share of this turn.
-            return;
-        }
-
-        byte[] scratch = _shard.ReceiveScratch;
-        int total = 0;
-        while (Fd >= 0)
-        {
-            int kept = _input.MoveTo(scratch);
-            Span<byte> free = scratch.AsSpan(kept, Math.Min(scratch.Length - kept, ReadBytesPerTurnMax));
-            int count = Libc.Receive(Fd, free);
-            if (count <= 0)
-            {
-                _readiness.OnReceived(count, free.Length);
-                if (count == -Libc.EAGAIN)
-                {
-                    _input.Keep(scratch.AsSpan(0, kept));
-                }
-                else
-                {
-                    OnEndOfInput(isReset: count < 0);
-                }
-
-                return;
-            }
-
-            _shard.OnInput(count);
-            Consume(new ReadOnlySequence<byte>(scratch, 0, kept + count));
-            if (_isInputUnread)
-            {
-                return; // It is still readable: what it has now goes first.
-            }
-
-            _readiness.OnReceived(count, free.Length);
-            if (!_readiness.IsReadable)
-            {
-                return;
-            }
-
-            total += count;
-            if (total >= ReadBytesPerTurnMax || _pace is not null)
-            {
-                _shard.ReadOn(this);
-                return;
-            }
-        }
-    }
-
-    /// <summary>Drops a share of what a peer sends to whom we have said our last word. What it sent before its own is taken without rest.</summary>
-    private void Discard(LingerPace pace)
-    {
-        if (pace.IsResting && !_readiness.HasHungUp)
-        {
-            return;
-        }
-
-        int count = Libc.Discard(Fd, Linger.ShareBytes);
-        _readiness.OnReceived(count, Linger.ShareBytes);
-        if (count == -Libc.EAGAIN)
-        {
-            return;
-        }
-
-        if (count <= 0)
-        {
-            OnEndOfInput(isReset: count < 0);
-        }
-        else if (_readiness.HasHungUp)
-        {
-            _shard.ReadOn(this);
-        }
-        else
-        {
-            pace.IsResting = true;
-            _shard.Rest(this, pace.Drop(count));
-        }
-    }
-
-    private void Consume(in ReadOnlySequence<byte> received)
-    {
-        // A publisher helps its shard along when a ring is full, and a send to this very socket can fail in that: the
-        // close waits, since the session is still parsing what a close takes from it.
-        _isConsuming = true;
-        bool isOpen = _session!.Receive(received, out SequencePosition consumed);
-        _isConsuming = false;
-        if (!isOpen)
-        {
-            _pace = new LingerPace(_session.MessageBytesMax);
-        }
-        else
-        {
-            _input.Keep(received.Slice(consumed).FirstSpan);
-            if (_session.HasUnread)
-            {
-                _isInputUnread = true; // Read on in the next turn, like a socket that has more than its share.
-                _shard.ReadOn(this);
-            }
-        }
-
         if (_isClosing)
         {
             Close();
         }
     }
 
-    private void OnEndOfInput(bool isReset)
+    /// <summary>The session gets no more input: the peer has ended its side, or reset the connection. Shard thread.</summary>
+    public void OnEndOfInput(bool isReset)
     {
         _isEndOfInput = true;
         // A peer that has only shut down its side can still read. After its close frame it gets ours (RFC 6455 section 5.5.1), which the
         // session has posted. Without one it has failed the connection (section 7.1.6): it gets what was posted for it until now.
-        bool isOwedClose = _pace is not null && !_isCompleting;
+        bool isOwedClose = _input.HasEnded && !_isCompleting;
         if (isReset || (_isCompleting && _output.IsEmpty))
         {
             Close();
