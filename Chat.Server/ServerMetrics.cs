@@ -45,4 +45,7 @@ internal sealed class ServerMetrics
 
     /// <summary>Commands and calls refused because their sender was too fast.</summary>
     public Counter RateLimited { get; } = new();
+
+    /// <summary>Messages of sessions that found their room's ring full: they wait, and their senders are read no further.</summary>
+    public Counter MessagesParked { get; } = new();
 }

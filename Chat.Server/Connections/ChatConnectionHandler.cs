@@ -194,6 +194,11 @@ internal sealed partial class ChatConnectionHandler(
             if (isOpen && !buffer.IsEmpty)
             {
                 isOpen = session.Receive(buffer, out consumed);
+                while (isOpen && session.IsParked)
+                {
+                    await Task.Delay(TimeSpan.FromMilliseconds(Room.FullRingRetryMs), shard.Time);
+                    isOpen = session.Receive(buffer.Slice(consumed), out consumed);
+                }
             }
 
             Invariant.Require(isOpen || buffer.IsEmpty || consumed.Equals(buffer.End));

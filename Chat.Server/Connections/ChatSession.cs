@@ -23,6 +23,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
     private ConcurrentDictionary<long, Membership>? _memberships;
     private Membership? _first;
     private Task _subscribing = Task.CompletedTask;
+    private ParkedMessage? _parked;
 
     /// <param name="shard">The shard that owns its output side.</param>
     /// <param name="outlet">The way out.</param>
@@ -153,7 +154,17 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
             return;
         }
 
-        switch (room.Offer(Sender, command.Content, command.Nonce, this, out long seq, out long id))
+        if (!TryOffer(room, membership, command.Content, command.Nonce))
+        {
+            _parked = new ParkedMessage(room, membership, command.Content.ToArray(), command.Nonce.ToArray());
+            Park();
+        }
+    }
+
+    /// <summary>False when the room's ring is full: this thread serves others as well and waits for nobody.</summary>
+    private bool TryOffer(Room room, Membership? membership, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce)
+    {
+        switch (room.Offer(Sender, content, nonce, this, out long seq, out long id))
         {
             case OfferStatus.Accepted when Shard.IsCurrent: // Input on other threads may not touch the members.
                 membership?.Group.Prefer(membership);
@@ -166,13 +177,33 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
                         ((ChatSession)target).SendAck(roomId, seq, id, nonce, isDuplicate: true);
                     },
                     this,
-                    (room.Id, seq, id, Text(command.Nonce)));
+                    (room.Id, seq, id, Text(nonce)));
                 break;
+            case OfferStatus.Full:
+                return false;
             case OfferStatus.Overloaded:
-                PostError(
-                    ErrorCode.Overloaded, "too many messages wait to be stored", Text(command.Nonce), room.Id, Services.Log.RetryAfterMs);
+                PostError(ErrorCode.Overloaded, "too many messages wait to be stored", Text(nonce), room.Id, Services.Log.RetryAfterMs);
                 break;
         }
+
+        return true;
+    }
+
+    protected override bool TryCarryOut(bool mustEnd)
+    {
+        ParkedMessage parked = _parked!;
+        if (!TryOffer(parked.Room, parked.Membership, parked.Content, parked.Nonce))
+        {
+            if (!mustEnd)
+            {
+                return false;
+            }
+
+            PostError(ErrorCode.Overloaded, "too many messages wait to be sent", Text(parked.Nonce), parked.Room.Id, Room.FullRingWaitMs);
+        }
+
+        _parked = null;
+        return true;
     }
 
     private void BeginSubscribe(long roomId, ResumePoint resume)
@@ -231,20 +262,16 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         Membership? membership = DefaultRoom is null ? _memberships?.GetValueOrDefault(roomId) : _first;
         if (membership is { Group: { IsActive: true } group } && group.Seq < seq)
         {
-            if (group.IsHeldBack)
-            {
-                group.WhenServed(new ShardWork(
-                    static (target, argument) =>
-                    {
-                        var (roomId, seq, id, nonce, isDuplicate) = ((long, long, long, string?, bool))argument!;
-                        ((ChatSession)target).SendAck(roomId, seq, id, nonce, isDuplicate);
-                    },
-                    this,
-                    (roomId, seq, id, nonceText, isDuplicate)));
-                return;
-            }
-
-            Shard.FanOutAll(group);
+            var work = new ShardWork(
+                static (target, argument) =>
+                {
+                    var (roomId, seq, id, nonce, isDuplicate) = ((long, long, long, string?, bool))argument!;
+                    ((ChatSession)target).SendAck(roomId, seq, id, nonce, isDuplicate);
+                },
+                this,
+                (roomId, seq, id, nonceText, isDuplicate));
+            group.WhenServed(seq, work);
+            return;
         }
 
         Span<byte> payload = stackalloc byte[EventBytesMax];
@@ -380,6 +407,13 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
 
         _memberships?.Clear();
     }
+
+    /// <summary>A message that found its room's ring full.</summary>
+    /// <param name="Room">Where it goes.</param>
+    /// <param name="Membership">Of its sender, if there is one.</param>
+    /// <param name="Content">UTF-8.</param>
+    /// <param name="Nonce">UTF-8; empty for none.</param>
+    private sealed record ParkedMessage(Room Room, Membership? Membership, byte[] Content, byte[] Nonce);
 
     private sealed record ErrorEvent(string Code, string Message, string? Nonce, long RoomId, int RetryAfterMs);
 }

@@ -60,9 +60,6 @@ internal sealed class LingerPace(int messageBytesMax)
     /// <summary>It has sent too much: after the next rest it is cut off.</summary>
     public bool IsOver => _bytesLeft < 0;
 
-    /// <summary>Nothing is dropped for now. Kept by whoever waits.</summary>
-    public bool IsResting { get; set; }
-
     /// <summary>So many bytes were dropped. How long to rest, in milliseconds; 0 while there is something left of its share.</summary>
     /// <param name="bytes">Since the last call.</param>
     /// <param name="wasAll">There is nothing more to drop now, which ends the share.</param>

@@ -89,6 +89,15 @@ internal abstract class WebSocketSession
     /// </summary>
     public bool HasUnread { get; private set; }
 
+    /// <summary>
+    /// <see cref="HasUnread"/>, and the last message could not be carried out yet: call <see cref="Receive"/> again with the rest, or with nothing,
+    /// in <see cref="Room.FullRingRetryMs"/>. Nothing behind that message is read before. Input side.
+    /// </summary>
+    public bool IsParked { get; private set; }
+
+    /// <summary>While <see cref="IsParked"/>: since when, on the shard's clock.</summary>
+    public long ParkedSinceMs { get; private set; }
+
     /// <summary>The peer's close frame has come: it sends no more. Input side.</summary>
     public bool HasPeerClosed { get; private set; }
 
@@ -136,11 +145,22 @@ internal abstract class WebSocketSession
     public bool Receive(in ReadOnlySequence<byte> input, out SequencePosition consumed)
     {
         Volatile.Write(ref _heardMs, Shard.NowMs);
+        if (IsParked)
+        {
+            if (!TryCarryOut(mustEnd: Shard.NowMs - ParkedSinceMs >= Room.FullRingWaitMs))
+            {
+                consumed = input.Start;
+                return true;
+            }
+
+            IsParked = false;
+        }
+
         byte[] scratch = ReceiveScratch.Message(Shard.Limits.MessageBytesMax);
         Span<byte> joined = stackalloc byte[MessageReader.UnconsumedBytesMax * 2];
         ReadOnlySequence<byte> rest = input;
         int costLeft = CostPerCallMax;
-        while (!rest.IsEmpty && costLeft > 0)
+        while (!rest.IsEmpty && costLeft > 0 && !IsParked)
         {
             ReadOnlySpan<byte> span = rest.FirstSpan;
             int taken = ReceiveSpan(span, scratch, ref costLeft);
@@ -166,7 +186,7 @@ internal abstract class WebSocketSession
             }
         }
 
-        HasUnread = costLeft <= 0 && !rest.IsEmpty;
+        HasUnread = IsParked || (costLeft <= 0 && !rest.IsEmpty);
         consumed = rest.Start;
         return true;
     }
@@ -298,6 +318,18 @@ internal abstract class WebSocketSession
     /// <param name="bytes">What it costs of the rate of bytes: what it took on the wire and its fragments' work, or, compressed, what it is.</param>
     protected abstract void ReceiveMessage(Opcode opcode, ReadOnlySpan<byte> payload, int bytes);
 
+    /// <summary>The message that has come cannot be carried out yet: reads no further until <see cref="TryCarryOut"/> does it. Input side.</summary>
+    protected void Park()
+    {
+        Services.Metrics.MessagesParked.Add();
+        IsParked = true;
+        ParkedSinceMs = Shard.NowMs;
+    }
+
+    /// <summary>Tries again what was parked. False when it stays so. Input side.</summary>
+    /// <param name="mustEnd">It has waited long enough: it is done now, or refused.</param>
+    protected virtual bool TryCarryOut(bool mustEnd) => true;
+
     private int ReceiveSpan(ReadOnlySpan<byte> span, byte[] scratch, ref int costLeft)
     {
         int taken = 0;
@@ -333,7 +365,7 @@ internal abstract class WebSocketSession
             }
 
             costLeft -= payload.Length + MessageCostBytes;
-            if (_inputEnded || costLeft <= 0)
+            if (_inputEnded || costLeft <= 0 || IsParked)
             {
                 return taken;
             }

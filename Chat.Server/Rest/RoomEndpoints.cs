@@ -182,8 +182,10 @@ internal sealed class RoomEndpoints(
         byte[] content = Encoding.UTF8.GetBytes(request.Content);
         byte[] nonceUtf8 = Encoding.UTF8.GetBytes(request.Nonce ?? "");
         var publication = new RestPublication();
-        switch (room.Offer(caller.Sender, content, nonceUtf8, publication, out long seq, out _))
+        (OfferStatus status, long seq) = await OfferAsync(room, caller.Sender, content, nonceUtf8, publication);
+        switch (status)
         {
+            case OfferStatus.Full:
             case OfferStatus.Overloaded:
                 return Problem.Overloaded(log.RetryAfterMs);
             case OfferStatus.Duplicate:
@@ -203,6 +205,22 @@ internal sealed class RoomEndpoints(
             { ErrorCode: ErrorCode.Unavailable } => Problem.StoreUnavailable,
             _ => Problem.NotStored,
         };
+    }
+
+    /// <summary>Waits for the readers of a full ring, as long as a session does.</summary>
+    private async ValueTask<(OfferStatus Status, long Seq)> OfferAsync(Room room, Sender sender, byte[] content, byte[] nonce, IPublisher publisher)
+    {
+        long startedAt = time.GetTimestamp();
+        while (true)
+        {
+            OfferStatus status = room.Offer(sender, content, nonce, publisher, out long seq, out _);
+            if (status != OfferStatus.Full || time.GetElapsedTime(startedAt).TotalMilliseconds >= Room.FullRingWaitMs)
+            {
+                return (status, seq);
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(Room.FullRingRetryMs), time);
+        }
     }
 
     private async ValueTask<MessageRecord?> FindAsync(Room room, long seq, CancellationToken aborted)

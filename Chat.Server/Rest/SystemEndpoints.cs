@@ -80,6 +80,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
         Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);
+        Write(text, "chat_messages_parked_total", "counter", "Messages that found their room's ring full and waited for its readers.", metrics.MessagesParked.Value);
         Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
         Write(text, "chat_shard_turn_ms_max", "gauge", "The longest turn of a fan-out shard since the start.", shards.Max(shard => shard.TurnMsMax));
         Write(text, "chat_shard_waits_total", "counter", "Times that the shards' threads waited for something to do.", shards.Sum(shard => shard.Waits));

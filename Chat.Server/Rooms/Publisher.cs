@@ -33,6 +33,12 @@ internal enum OfferStatus
     /// <summary>Sent again while the original is on its way: the publisher will be told of the commit.</summary>
     Pending,
 
-    /// <summary>The message log or the ring has no room; nothing was numbered, nothing will be stored.</summary>
+    /// <summary>
+    /// The ring has no room before the slowest of its readers, and may not grow; nothing was numbered, nothing will be stored. Offer it again in
+    /// <see cref="Room.FullRingRetryMs"/>, and give up after <see cref="Room.FullRingWaitMs"/>.
+    /// </summary>
+    Full,
+
+    /// <summary>The message log has no room; nothing was numbered, nothing will be stored.</summary>
     Overloaded,
 }

@@ -25,10 +25,34 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
     /// <summary>Begins. The membership is known to its session and not yet to its group. Shard thread.</summary>
     public void Begin(Membership membership, ResumePoint point)
     {
+        Begin(membership, point, membership.Group.Room.HeadSeq);
+    }
+
+    /// <param name="membership">Which has not left.</param>
+    /// <param name="point">Where the client was.</param>
+    /// <param name="head">The room's when it came: the client may have all until there from another shard, which is quicker.</param>
+    private void Begin(Membership membership, ResumePoint point, long head)
+    {
         RoomMembers group = membership.Group;
         Room room = group.Room;
-        group.Shard.FanOutAll(group);
-        group.Activate(); // When there was no member, or the fan-out made the last one leave.
+        group.Activate(); // When there was no member.
+        if (group.Seq < head)
+        {
+            var work = new ShardWork(
+                static (target, argument) =>
+                {
+                    var (resume, point, head) = ((Resume, ResumePoint, long))argument!;
+                    var membership = (Membership)target;
+                    if (!membership.HasLeft)
+                    {
+                        resume.Begin(membership, point, head);
+                    }
+                },
+                membership,
+                (this, point, head));
+            group.WhenServed(head, work);
+            return;
+        }
 
         if (point.Since < 0)
         {
@@ -143,7 +167,6 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
             return;
         }
 
-        membership.Group.Shard.FanOutAll(membership.Group);
         if (membership.HasOverflowed)
         {
             Fail(membership);

@@ -16,7 +16,10 @@ namespace Chat.Server.Rooms;
 internal sealed class Room
 {
     /// <summary>A publisher waits this long for the readers of a full ring before the message is refused.</summary>
-    private const int FullRingWaitMs = 250;
+    public const int FullRingWaitMs = 250;
+
+    /// <summary>And looks this often.</summary>
+    public const int FullRingRetryMs = 1;
 
     [ThreadStatic]
     private static byte[]? _scratch;
@@ -163,7 +166,7 @@ internal sealed class Room
         {
             seq = Interlocked.Increment(ref _lastSeq);
         }
-        else if (!TryPublish(id, sender.UserId, sender.UsernameUtf8, content, nonce, createdAtUnixMs, FullRingWaitMs, out seq))
+        else if (!TryPublish(id, sender.UserId, sender.UsernameUtf8, content, nonce, createdAtUnixMs, mayWait: false, out seq))
         {
             _services.Log.Release(content.Length);
             if (nonceText is not null)
@@ -171,7 +174,7 @@ internal sealed class Room
                 Refuse(_nonces.Forget(sender.UserId, nonceText), nonceText, ErrorCode.Overloaded);
             }
 
-            return OfferStatus.Overloaded;
+            return OfferStatus.Full;
         }
 
         _services.Log.Append(Log, new MessageRecord
@@ -199,7 +202,7 @@ internal sealed class Room
             byte[] username = System.Text.Encoding.UTF8.GetBytes(record.SenderName);
             // Durable and numbered: it has to reach the members, so this waits for the readers as long as it takes.
             bool published = TryPublish(
-                record.Id, record.SenderId, username, record.Content.Span, nonce, record.CreatedAtUnixMs, Timeout.Infinite, out long seq);
+                record.Id, record.SenderId, username, record.Content.Span, nonce, record.CreatedAtUnixMs, mayWait: true, out long seq);
             Invariant.Require(published && seq == record.Seq);
         }
 
@@ -224,7 +227,7 @@ internal sealed class Room
         else if (code != ErrorCode.Unavailable)
         {
             // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
-            bool published = TryPublish(record.Id, 0, default, default, default, record.CreatedAtUnixMs, Timeout.Infinite, out long seq);
+            bool published = TryPublish(record.Id, 0, default, default, default, record.CreatedAtUnixMs, mayWait: true, out long seq);
             Invariant.Require(published && seq == record.Seq);
         }
 
@@ -244,6 +247,7 @@ internal sealed class Room
         }
     }
 
+    /// <summary>False when the ring is full and the caller, which is then a shard or a thread that others need as well, may not wait.</summary>
     private bool TryPublish(
         long id,
         long senderId,
@@ -251,7 +255,7 @@ internal sealed class Room
         ReadOnlySpan<byte> content,
         ReadOnlySpan<byte> nonce,
         long createdAtUnixMs,
-        int waitMs,
+        bool mayWait,
         out long seq)
     {
         int scratchBytes = MessageEvent.PrefixBytesMax
@@ -264,7 +268,7 @@ internal sealed class Room
         ReadOnlySpan<byte> suffix = scratch.AsSpan(prefixLength, suffixLength);
 
         PublishStatus status = Ring.TryPublish(prefix, suffix, out seq);
-        if (status != PublishStatus.Published && !PublishAfterWait(prefix, suffix, waitMs, out seq))
+        if (status != PublishStatus.Published && !TryPublishAgain(prefix, suffix, mayWait, out seq))
         {
             return false;
         }
@@ -288,12 +292,11 @@ internal sealed class Room
         return true;
     }
 
-    /// <summary>The ring is full, or being replaced: let it grow, help our own shard's members along, wait for the others.</summary>
-    private bool PublishAfterWait(ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> suffix, int waitMs, out long seq)
+    /// <summary>The ring was full, or being replaced: lets it grow, and waits for the readers if that is allowed.</summary>
+    private bool TryPublishAgain(ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> suffix, bool mayWait, out long seq)
     {
         int eventBytes = FrameWriter.HeaderBytesMax + prefix.Length + MessageEvent.SeqBytesMax + suffix.Length;
         Invariant.Require(eventBytes <= _services.RingBytesMax); // SettingRelations: it would wait for room that cannot be.
-        long deadline = waitMs == Timeout.Infinite ? long.MaxValue : _services.NowMs + waitMs;
         var spin = new SpinWait();
         while (true)
         {
@@ -313,35 +316,13 @@ internal sealed class Room
                     continue;
                 }
 
-                HelpReaders();
-                if (_services.NowMs > deadline)
+                if (!mayWait)
                 {
                     return false;
                 }
             }
 
             spin.SpinOnce();
-        }
-    }
-
-    /// <summary>Moves the cursors that this thread can move.</summary>
-    private void HelpReaders()
-    {
-        foreach (RoomMembers? group in _members)
-        {
-            if (group is null || !group.IsActive)
-            {
-                continue;
-            }
-
-            if (group.Shard.IsCurrent)
-            {
-                group.Shard.FanOutAll(group); // A shard that waited for its own cursor would wait forever.
-            }
-            else
-            {
-                group.Shard.TryRunTurn();
-            }
         }
     }
 

@@ -36,7 +36,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     private Membership[] _members = [];
     private List<Membership>? _joining;
     private HeldEvents? _held; // Null when nobody is joining.
-    private List<ShardWork>? _whenServed;
+    private Queue<(long Seq, ShardWork Work)>? _whenServed; // Null when nothing waits.
     private int _dirty;
     private int _preferred;
 
@@ -69,25 +69,36 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
     public Membership this[int index] => _members[index];
 
-    /// <summary>Keeps work of this thread until the fan-out that waits has been made.</summary>
-    public void WhenServed(ShardWork work)
+    /// <summary>
+    /// Keeps work of this thread until the members have been sent the event <paramref name="seq"/>, which the room's head has reached: after a
+    /// fan-out of this turn or of a later one. In the order of the calls.
+    /// </summary>
+    public void WhenServed(long seq, ShardWork work)
     {
-        Invariant.Require(IsHeldBack);
-        (_whenServed ??= []).Add(work);
+        (_whenServed ??= []).Enqueue((seq, work));
+        Shard.MarkDirty(this); // Mostly it is. Who has published and not marked it yet may find nobody here when it comes to that.
     }
 
-    /// <summary>Runs what has waited for the fan-out.</summary>
+    /// <summary>There is work for <see cref="RunWhenServed"/>.</summary>
+    public bool IsWaitedFor => _whenServed is not null;
+
+    /// <summary>Runs what has waited for the cursor to come as far as it is now. The last fan-out has been settled.</summary>
     public void RunWhenServed()
     {
-        if (_whenServed is null)
+        while (_whenServed is { } waiting)
         {
-            return;
-        }
+            (long seq, ShardWork work) = waiting.Peek();
+            if (IsActive && Seq < seq)
+            {
+                return;
+            }
 
-        List<ShardWork> waiting = _whenServed;
-        _whenServed = null;
-        foreach (ShardWork work in waiting)
-        {
+            waiting.Dequeue();
+            if (waiting.Count == 0)
+            {
+                _whenServed = null;
+            }
+
             work.Run(work.Target, work.Argument);
         }
     }

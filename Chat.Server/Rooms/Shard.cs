@@ -35,6 +35,7 @@ internal abstract class Shard
 
     private readonly ConcurrentQueue<ShardWork> _posted = new();
     private readonly ConcurrentQueue<RoomMembers> _dirtyRooms = new();
+    private readonly List<RoomMembers> _waitedFor = []; // Served in this turn.
     private readonly List<Outlet> _unflushed = [];
     private readonly ArrayBufferWriter<byte> _compressed = new();
     private readonly ArrayBufferWriter<byte> _joined = new();
@@ -99,11 +100,10 @@ internal abstract class Shard
     }
 
     /// <summary>
-    /// Sends to its members here what a room has published by now. Not what comes meanwhile: publishers that keep up with
-    /// the fan-out would keep the shard in this loop and away from its other rooms. Afterwards the group's cursor is at the
-    /// end of what was sent, so that a newcomer starts at a frame boundary. Shard thread.
+    /// Sends to its members here what a room has published by now, however much it is. Not what comes meanwhile: publishers that keep up with
+    /// the fan-out would keep the shard in this loop.
     /// </summary>
-    public void FanOutAll(RoomMembers group)
+    private void FanOutAll(RoomMembers group)
     {
         long head = group.Room.HeadSeq;
         bool isBehind;
@@ -165,13 +165,6 @@ internal abstract class Shard
     /// <summary>Closes every session, with its own close handshake. Any thread.</summary>
     public void PostCloseAll(ushort code, string reason) =>
         Post(static (shard, argument) => ((Shard)shard).CloseAll((CloseAllRequest)argument!), this, new CloseAllRequest(code, reason));
-
-    /// <summary>
-    /// Runs one turn on the calling thread, if the shard was woken and no thread has come to run it yet. For a publisher
-    /// that waits for this shard's cursor: when publishers hold all threads, nobody else would come. Any thread, but not
-    /// from within a turn of this shard. A shard with a thread of its own needs no help.
-    /// </summary>
-    public virtual bool TryRunTurn() => false;
 
     /// <summary>Makes a sleeping shard run. Any thread, once per sleep.</summary>
     protected abstract void Wake();
@@ -269,9 +262,15 @@ internal abstract class Shard
                     MarkDirty(group);
                 }
 
-                group.RunWhenServed();
+                if (group.IsWaitedFor)
+                {
+                    _waitedFor.Add(group);
+                }
+
                 worked = true;
             }
+
+            RunWhenServed();
 
             for (int i = 0; i < _unflushed.Count; i++) // By index: a flush that fails may have a session say its last words.
             {
@@ -288,6 +287,23 @@ internal abstract class Shard
         {
             _current = outer;
         }
+    }
+
+    /// <summary>Runs what has waited for the fan-outs of this turn, once their cursors have moved.</summary>
+    private void RunWhenServed()
+    {
+        if (_waitedFor.Count == 0)
+        {
+            return;
+        }
+
+        Settle();
+        foreach (RoomMembers group in _waitedFor)
+        {
+            group.RunWhenServed();
+        }
+
+        _waitedFor.Clear();
     }
 
     private bool RunPosted()
@@ -383,7 +399,12 @@ internal abstract class Shard
     private void CloseAll(CloseAllRequest request)
     {
         // What waits has been published and made durable: its events and acknowledgements go before the close.
-        while (TryRelease(isAny: true, out RoomMembers group))
+        while (TryRelease(isAny: true, out RoomMembers held))
+        {
+            _dirtyRooms.Enqueue(held);
+        }
+
+        for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
         {
             FanOutAll(group);
             group.RunWhenServed();

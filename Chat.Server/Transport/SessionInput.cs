@@ -20,16 +20,14 @@ internal struct SessionInput
     private byte[]? _kept; // Rented.
     private int _keptLength;
     private LingerPace? _pace;
-    private bool _hasUnread; // Of what is kept, which would not come again by itself.
+    private bool _hasUnread; // The session goes on without an event: with what is kept, or with what it has parked.
+    private bool _isResting; // Nothing is taken for now.
 
     /// <summary>A session has it.</summary>
     public readonly bool IsAttached => _session is not null;
 
     /// <summary>The session has ended its input.</summary>
     public readonly bool HasEnded => _pace is not null;
-
-    /// <summary>The session is parsing: what a close takes from it has to stay.</summary>
-    public bool IsConsuming { get; private set; }
 
     /// <summary>Gives it to a session, with what had been received before in a rented buffer, or null. Read on the next occasion.</summary>
     public void Attach(WebSocketSession session, byte[]? received, int length, ref InputReadiness readiness)
@@ -48,19 +46,18 @@ internal struct SessionInput
     /// <summary>Takes a share of what the socket has.</summary>
     public void Read(ShardSocket socket, ref InputReadiness readiness)
     {
+        if (_isResting && !(HasEnded && readiness.HasHungUp))
+        {
+            return;
+        }
+
         if (_pace is { } pace)
         {
             Discard(socket, pace, ref readiness);
         }
         else if (_hasUnread)
         {
-            _hasUnread = false;
-            byte[] received = _kept!;
-            int length = _keptLength;
-            _kept = null; // What is left of it is kept here.
-            Consume(socket, new ReadOnlySequence<byte>(received, 0, length));
-            ArrayPool<byte>.Shared.Return(received);
-            socket.Shard.ReadOn(socket); // That was its share of this turn.
+            ReadKept(socket);
         }
         else
         {
@@ -69,10 +66,10 @@ internal struct SessionInput
     }
 
     /// <summary>The time is over for which the socket has been left alone. False when it is to be closed.</summary>
-    public readonly bool EndRest()
+    public bool EndRest()
     {
-        _pace!.IsResting = false;
-        return !_pace.IsOver;
+        _isResting = false;
+        return _pace is not { IsOver: true };
     }
 
     /// <summary>The socket is closed: the session ends.</summary>
@@ -80,6 +77,24 @@ internal struct SessionInput
     {
         ReleaseKept();
         _session?.Stop();
+    }
+
+    private void ReadKept(ShardSocket socket)
+    {
+        byte[]? received = _kept;
+        ReadOnlySequence<byte> bytes = received is null ? default : new(received, 0, _keptLength);
+        _hasUnread = false;
+        _kept = null; // What is left of it is kept here.
+        Consume(socket, bytes);
+        if (received is not null)
+        {
+            ArrayPool<byte>.Shared.Return(received);
+        }
+
+        if (!_isResting)
+        {
+            socket.Shard.ReadOn(socket); // That was its share of this turn.
+        }
     }
 
     private void Receive(ShardSocket socket, ref InputReadiness readiness)
@@ -132,36 +147,29 @@ internal struct SessionInput
 
     private void Consume(ShardSocket socket, in ReadOnlySequence<byte> received)
     {
-        // A publisher helps its shard along when a ring is full, and a send to this very socket can fail in that: the
-        // close waits, since the session is still parsing what a close takes from it.
-        IsConsuming = true;
-        bool isOpen = _session!.Receive(received, out SequencePosition consumed);
-        IsConsuming = false;
-        if (!isOpen)
+        // Nothing in it sends, so that the socket cannot fail and close meanwhile.
+        if (!_session!.Receive(received, out SequencePosition consumed))
         {
             _pace = new LingerPace(_session.MessageBytesMax);
-        }
-        else
-        {
-            Keep(received.Slice(consumed).FirstSpan);
-            if (_session.HasUnread)
-            {
-                _hasUnread = true; // Read on in the next turn, like a socket that has more than its share.
-                socket.Shard.ReadOn(socket);
-            }
-        }
-
-        socket.CloseIfDue();
-    }
-
-    /// <summary>Drops a piece of what a peer sends to whom we have said our last word. What it sent before its own is taken without rest.</summary>
-    private static void Discard(ShardSocket socket, LingerPace pace, ref InputReadiness readiness)
-    {
-        if (pace.IsResting && !readiness.HasHungUp)
-        {
             return;
         }
 
+        Keep(received.Slice(consumed).FirstSpan);
+        _hasUnread = _session.HasUnread;
+        if (_session.IsParked)
+        {
+            _isResting = true;
+            socket.Shard.Park(socket, _session.ParkedSinceMs);
+        }
+        else if (_hasUnread)
+        {
+            socket.Shard.ReadOn(socket); // In the next turn, like a socket that has more than its share.
+        }
+    }
+
+    /// <summary>Drops a piece of what a peer sends to whom we have said our last word. What it sent before its own is taken without rest.</summary>
+    private void Discard(ShardSocket socket, LingerPace pace, ref InputReadiness readiness)
+    {
         int count = Libc.Discard(socket.Fd, BytesPerTurnMax);
         readiness.OnReceived(count, BytesPerTurnMax);
         if (count == -Libc.EAGAIN)
@@ -175,7 +183,7 @@ internal struct SessionInput
         }
         else if (!readiness.HasHungUp && pace.Drop(count, wasAll: !readiness.IsReadable) is > 0 and int restMs)
         {
-            pace.IsResting = true;
+            _isResting = true;
             socket.Shard.Rest(socket, restMs);
         }
         else

@@ -320,9 +320,9 @@ internal sealed class ShardSocket : Outlet
             }
         }
 
-        if (_isHeld || _input.IsConsuming)
+        if (_isHeld)
         {
-            return; // LetGo or Attach comes back here, or what consumes does.
+            return; // LetGo or Attach comes back here.
         }
 
         _shard.Close(this);
@@ -330,15 +330,6 @@ internal sealed class ShardSocket : Outlet
         _output.Release(_shard.Buffers);
         _input.Release();
         Connection.OnClosed();
-    }
-
-    /// <summary>Comes back to a close that could not be made while the session consumed. Shard thread.</summary>
-    public void CloseIfDue()
-    {
-        if (_isClosing)
-        {
-            Close();
-        }
     }
 
     /// <summary>The session gets no more input: the peer has ended its side, or reset the connection. Shard thread.</summary>

@@ -174,6 +174,9 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     /// <summary>Leaves a socket alone for a while; <see cref="ShardSocket.EndRest"/> is called then. Shard thread.</summary>
     public void Rest(ShardSocket socket, int ms) => _resting.Add(socket, NowMs + ms);
 
+    /// <summary>The same, for <see cref="Room.FullRingRetryMs"/>: its last message has found a ring full, and waits since then. Shard thread.</summary>
+    public void Park(ShardSocket socket, long sinceMs) => _resting.Park(socket, sinceMs, NowMs);
+
     public override void FlushAtLeisure(Outlet outlet)
     {
         if (!_isSaturated)

@@ -35,7 +35,7 @@ internal sealed class SteeredRoom : IAsyncDisposable
 
     /// <param name="shards">Shards among which members are dealt out.</param>
     /// <param name="stored">Events that history has and the ring has not.</param>
-    /// <param name="ringBytesMax">512 holds three events: publishers wait for readers, and help them.</param>
+    /// <param name="ringBytesMax">512 holds three events: publishers wait for readers.</param>
     public SteeredRoom(int shards, int stored = 0, int ringBytesMax = 512)
     {
         var time = new FrozenTime();
@@ -63,11 +63,16 @@ internal sealed class SteeredRoom : IAsyncDisposable
         return session;
     }
 
-    public void Publish(int events)
+    public async Task PublishAsync(int events)
     {
         for (int i = 0; i < events; i++)
         {
-            OfferStatus status = _room.Offer(_ann, "hello"u8, default, new TestPublisher(_acknowledged), out _, out _);
+            OfferStatus status;
+            while ((status = _room.Offer(_ann, "hello"u8, default, new TestPublisher(_acknowledged), out _, out _)) == OfferStatus.Full)
+            {
+                await Task.Yield();
+            }
+
             Assert.Equal(OfferStatus.Accepted, status);
             Interlocked.Increment(ref _published);
         }

@@ -32,8 +32,8 @@ internal enum PlantedBug
     /// <summary>Shard: goes to sleep without looking for work once more.</summary>
     AsleepWithoutLooking,
 
-    /// <summary>Shard: a publisher runs a turn beside the thread that runs one.</summary>
-    TurnWithoutToken,
+    /// <summary>Shard: who wakes it leaves the mark of its sleep on, so that a second turn runs beside the first.</summary>
+    WokenTwice,
 
     /// <summary>Resume: what becomes live while a replay is read is not held for it.</summary>
     LiveNotHeld,

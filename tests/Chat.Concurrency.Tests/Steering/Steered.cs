@@ -17,4 +17,17 @@ internal static class Steered
             Specification.Assert(false, exception.ToString());
         }
     });
+
+    /// <summary>The same, for a thread that awaits.</summary>
+    public static Task Run(Func<Task> run) => Task.Run(async () =>
+    {
+        try
+        {
+            await run();
+        }
+        catch (Exception exception) when (exception is not ThreadInterruptedException)
+        {
+            Specification.Assert(false, exception.ToString());
+        }
+    });
 }

@@ -8,10 +8,7 @@ public sealed class PipeShardTests
     private readonly PipeShard _shard = new(0, RoomSetup.Limits, TimeProvider.System);
 
     [Fact]
-    public void A_shard_that_nobody_woke_runs_no_turn_for_a_helper() => Assert.False(_shard.TryRunTurn());
-
-    [Fact]
-    public async Task Turns_of_the_pool_and_of_helpers_never_overlap_and_no_work_is_lost()
+    public async Task Turns_never_overlap_and_no_work_is_lost()
     {
         const int Posters = 4;
         const int Each = 20_000;
@@ -36,10 +33,6 @@ public sealed class PipeShardTests
                 for (int i = 0; i < Each; i++)
                 {
                     _shard.Post(Work, this);
-                    if (i % 3 == 0)
-                    {
-                        _shard.TryRunTurn();
-                    }
                 }
             },
             TestContext.Current.CancellationToken,

@@ -19,6 +19,24 @@ public sealed class WebSocketSessionTests
         return session.Receive(new ReadOnlySequence<byte>(frame), out _);
     }
 
+    private static byte[] Command(string json)
+    {
+        byte[] payload = Encoding.UTF8.GetBytes(json);
+        byte[] frame = new byte[FrameWriter.MaskedFrameBytes(payload.Length)];
+        FrameWriter.WriteMasked(frame, Opcode.Text, payload, maskingKey: 0x12345678);
+        return frame;
+    }
+
+    /// <summary>Publishes until there is no room; what is the newest then.</summary>
+    private static long Fill(RoomSetup setup)
+    {
+        while (setup.Offer("x") != OfferStatus.Full)
+        {
+        }
+
+        return setup.Room.HeadSeq;
+    }
+
     private static bool Say(ChatSession session, string json) => Receive(session, Opcode.Text, Encoding.UTF8.GetBytes(json));
 
     [Fact]
@@ -48,6 +66,89 @@ public sealed class WebSocketSessionTests
         void SayNumber(int number) => Assert.True(Say(session, $$"""{"type":"message","content":"x","nonce":"n{{number}}"}"""));
 
         List<SentFrame> Of(string type) => outlet.Frames().FindAll(frame => frame.Type == type);
+    }
+
+    [Fact]
+    public async Task A_message_that_finds_the_ring_full_waits_and_nothing_behind_it_is_read()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096);
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        long filled = Fill(setup);
+        byte[] first = Command("""{"type":"message","content":"parked","nonce":"n"}""");
+        byte[] second = Command("""{"type":"ping"}""");
+
+        Assert.True(session.Receive(new ReadOnlySequence<byte>([.. first, .. second]), out SequencePosition consumed));
+
+        Assert.True(session is { IsParked: true, HasUnread: true });
+        Assert.Equal(first.Length, consumed.GetInteger());
+        Assert.True(session.Receive(new ReadOnlySequence<byte>(second), out consumed));
+        Assert.True(session.IsParked);
+        Assert.Equal(0, consumed.GetInteger());
+        _shard.TurnAll();
+        Assert.True(session.Receive(new ReadOnlySequence<byte>(second), out consumed));
+        Assert.False(session.IsParked || session.HasUnread);
+        Assert.Equal(second.Length, consumed.GetInteger());
+        await _shard.TurnUntilAsync(() => outlet.Frames().Exists(static frame => frame.Type == "ack"));
+        Assert.Equal("parked", outlet.Messages()[^1].Content);
+        Assert.Equal(filled + 1, outlet.Messages()[^1].Seq);
+        Assert.Single(outlet.Frames(), static frame => frame.Type == "pong");
+    }
+
+    [Fact]
+    public async Task A_message_that_waited_long_enough_is_refused_and_reading_goes_on()
+    {
+        var time = new SteppedTime();
+        var shard = new TestShard(0, RoomSetup.Limits, time);
+        await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096, time: time);
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(shard, outlet);
+        shard.TurnAll();
+        Fill(setup);
+        Assert.True(Say(session, """{"type":"message","content":"parked","nonce":"n"}"""));
+        time.Step(Room.FullRingWaitMs - 1);
+        Assert.True(session.Receive(ReadOnlySequence<byte>.Empty, out _));
+        Assert.True(session.IsParked);
+
+        time.Step(1);
+        Assert.True(Say(session, """{"type":"ping"}"""));
+
+        Assert.False(session.IsParked);
+        shard.TurnAll();
+        SentFrame error = outlet.Frames().Single(static frame => frame.Type == "error");
+        Assert.Equal(("overloaded", "n"), (error["code"].GetString(), error["nonce"].GetString()));
+        Assert.Single(outlet.Frames(), static frame => frame.Type == "pong");
+        Assert.True(Say(session, """{"type":"message","content":"again","nonce":"n"}""")); // The nonce is free.
+        await shard.TurnUntilAsync(() => outlet.Frames().Exists(static frame => frame.Type == "ack"));
+        Assert.Equal("again", outlet.Messages()[^1].Content);
+    }
+
+    [Fact]
+    public async Task Who_comes_into_a_room_in_full_flow_begins_behind_what_was_published_before_and_holds_nobody_up()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMin: 1 << 20);
+        var old = new TestOutlet();
+        setup.Start(_shard, old);
+        _shard.TurnAll();
+        for (int i = 0; i < 1000; i++) // Three fan-outs' worth.
+        {
+            Assert.Equal(OfferStatus.Accepted, setup.Offer(new string('x', 50)));
+        }
+
+        var outlet = new TestOutlet();
+        setup.Start(_shard, outlet, new ResumePoint(1000, setup.Epoch));
+        _shard.Turn();
+        Assert.InRange(old.Messages().Count, 1, 999); // One turn's share.
+        Assert.Empty(outlet.Frames());
+        _shard.TurnAll();
+
+        Assert.Equal(1000, old.Messages().Count);
+        SentFrame welcome = Assert.Single(outlet.Frames());
+        Assert.Equal((1000L, true, false), (welcome.Seq, welcome["recovered"].GetBoolean(), welcome.Has("rolled_back_to")));
+        setup.Offer("live");
+        _shard.TurnAll();
+        Assert.Equal([1001L], outlet.Seqs());
     }
 
     [Fact]

@@ -40,6 +40,59 @@ public sealed class TurnTests
         Array.ForEach(members, member => member.Dispose());
     }
 
+    /// <summary>Members on two shards, a small ring, and senders that do not wait: most messages find it full.</summary>
+    [Fact]
+    public async Task A_shards_thread_does_not_wait_for_another_shards_members()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "the shards' threads are Linux's");
+        const int Senders = 4;
+        const int Each = Messages / Senders;
+        await using RunningServer server = await RunningServer.StartAsync(
+            OneShard.With("SHARDS", "2").With("RING_BYTES_MAX", "8192").With("CONTENT_CHARS_MAX", "500"));
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        ChatSocket[] members = await Task.WhenAll(Enumerable.Range(0, Members).Select(_ => server.EnterAsync(user, room)));
+        await ChatAsync(members[0], Messages / 3);
+        Task<(int Messages, int Refused)>[] seen = [.. members.Select(CountAsync)];
+
+        (long switches, long waits, long collections) before = await CountsAsync(server);
+        await Task.WhenAll(members[..Senders].Select(async member =>
+        {
+            for (int i = 0; i < Each; i++)
+            {
+                await member.SayAsync(new string('x', 400));
+            }
+
+            await member.SayAsync("the end");
+        }));
+        (int Messages, int Refused)[] counts = await Task.WhenAll(seen);
+        (long switches, long waits, long collections) after = await CountsAsync(server);
+
+        long allowed = after.waits - before.waits + ((after.collections - before.collections) * SwitchesPerCollection * 2) + SwitchesOtherwise;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{counts[^1].Messages} messages, {after.switches - before.switches} switches, {after.waits - before.waits} waits, {after.collections - before.collections} collections");
+        Assert.InRange(after.switches - before.switches, 1, allowed);
+        Assert.All(counts[1..], count => Assert.Equal((Messages / 3) + Messages + Senders - counts.Sum(static count => count.Refused), count.Messages));
+        Array.ForEach(members, member => member.Dispose());
+
+        async Task<(int Messages, int Refused)> CountAsync(ChatSocket member)
+        {
+            int messages = 0;
+            int refused = 0;
+            for (int ended = 0; ended < Senders;)
+            {
+                System.Text.Json.JsonElement next = await member.NextAsync();
+                refused += next.Text("type") == "error" ? 1 : 0;
+                if (next.Text("type") == "message")
+                {
+                    messages++;
+                    ended += next.Text("content") == "the end" ? 1 : 0;
+                }
+            }
+
+            return (messages, refused);
+        }
+    }
+
     [Fact]
     public async Task Live_messages_do_not_wait_for_a_locked_database()
     {
@@ -107,15 +160,16 @@ public sealed class TurnTests
         }
     }
 
-    /// <summary>Of the shard's thread: how often it gave its core away to wait, and how often the shard says that it did; and collections.</summary>
+    /// <summary>Of the shards' threads: how often they gave their core away to wait, and how often the shards say that they did; and collections.</summary>
     private static async Task<(long Switches, long Waits, long Collections)> CountsAsync(RunningServer server)
     {
         long waits = await server.MetricAsync("chat_shard_waits_total");
         long collections = await server.MetricAsync("chat_gc_collections_total");
-        string status = Directory.GetDirectories($"/proc/{server.Process.Id}/task")
-            .Select(task => File.ReadAllText(Path.Combine(task, "status")))
-            .Single(status => status.StartsWith("Name:\tshard 0\n", StringComparison.Ordinal));
-        string line = status.Split('\n').Single(line => line.StartsWith("voluntary_ctxt_switches:", StringComparison.Ordinal));
-        return (long.Parse(line.Split('\t')[1], System.Globalization.CultureInfo.InvariantCulture), waits, collections);
+        long switches = Directory.GetDirectories($"/proc/{server.Process.Id}/task")
+            .Where(task => File.ReadAllText(Path.Combine(task, "comm")).StartsWith("shard ", StringComparison.Ordinal))
+            .SelectMany(task => File.ReadAllLines(Path.Combine(task, "status")))
+            .Where(line => line.StartsWith("voluntary_ctxt_switches:", StringComparison.Ordinal))
+            .Sum(line => long.Parse(line.Split('\t')[1], System.Globalization.CultureInfo.InvariantCulture));
+        return (switches, waits, collections);
     }
 }

@@ -288,13 +288,13 @@ public sealed class ShardTests
         }
 
         await Eventually(flushed, () => outlets.All(outlet => outlet.BytesWritten > 0));
-        await Task.WhenAll(Enumerable.Range(0, Publishers).Select(publisher => Task.Run(() =>
+        await Task.WhenAll(Enumerable.Range(0, Publishers).Select(publisher => Task.Run(async () =>
         {
             for (int i = 0; i < Each; i++)
             {
                 while (setup.Offer($"{publisher}:{i}") != OfferStatus.Accepted)
                 {
-                    Thread.Yield();
+                    await Task.Yield(); // The shards' turns are the pool's as well.
                 }
             }
         })));

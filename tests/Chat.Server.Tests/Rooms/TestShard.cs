@@ -11,9 +11,6 @@ internal class TestShard(int index, SessionLimits limits, TimeProvider time) : S
 
     public int Wakes { get; private set; }
 
-    /// <summary>What <see cref="Shard.TryRunTurn"/> does: false as for a shard with a thread of its own, unless set.</summary>
-    public Func<bool>? Help { get; set; }
-
     public bool Turn() => RunTurn();
 
     /// <summary>Turns until there is nothing to do.</summary>
@@ -44,8 +41,6 @@ internal class TestShard(int index, SessionLimits limits, TimeProvider time) : S
             await TurnWhenWokenAsync();
         }
     }
-
-    public override bool TryRunTurn() => Help is not null && Help();
 
     protected override void Wake()
     {
