@@ -23,10 +23,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
     private const int NewestEvents = 50;
 
     /// <summary>Begins. The membership is known to its session and not yet to its group. Shard thread.</summary>
-    public void Begin(Membership membership, ResumePoint point)
-    {
-        Begin(membership, point, membership.Group.Room.HeadSeq);
-    }
+    public void Begin(Membership membership, ResumePoint point) => Begin(membership, point, membership.Group.Room.HeadSeq);
 
     /// <param name="membership">Which has not left.</param>
     /// <param name="point">Where the client was.</param>
