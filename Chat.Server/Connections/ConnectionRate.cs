@@ -17,6 +17,27 @@ internal struct ConnectionRate
     /// <summary>The clock's low 32 bits: 49 days, after which a silent connection may get less back than it should.</summary>
     private uint _countedMs;
 
+    /// <summary>Uses a place of the connection's, and one of its user's if there was one. 0 when there were both, else the milliseconds until there will be.</summary>
+    /// <param name="limits">Of every connection and user.</param>
+    /// <param name="userId">Whose connection it is.</param>
+    /// <param name="isMessage">Or any other command.</param>
+    /// <param name="bytes">Length of the command.</param>
+    /// <param name="nowMs">Of a clock that never steps.</param>
+    public int Take(RateLimits limits, long userId, bool isMessage, int bytes, long nowMs)
+    {
+        int retryAfterMs = isMessage ? TakeMessage(limits, bytes, nowMs) : TakeCommand(limits, bytes, nowMs);
+        if (retryAfterMs == 0)
+        {
+            retryAfterMs = isMessage ? limits.TakeMessage(userId, bytes, nowMs) : limits.TakeCommand(userId, bytes, nowMs);
+            if (retryAfterMs > 0)
+            {
+                Charge(limits, isMessage, bytes);
+            }
+        }
+
+        return retryAfterMs;
+    }
+
     /// <summary>Uses a message's place. 0 when there was one, else the milliseconds until there will be.</summary>
     /// <param name="limits">Of every connection.</param>
     /// <param name="bytes">Length of the command.</param>

@@ -373,20 +373,7 @@ internal abstract class WebSocketSession
     }
 
     /// <summary>0 when the client may, else the milliseconds until it may. Input side.</summary>
-    protected int Take(RateLimits rates, bool isMessage, int bytes)
-    {
-        int retryAfterMs = isMessage ? _rate.TakeMessage(rates, bytes, _heardMs) : _rate.TakeCommand(rates, bytes, _heardMs);
-        if (retryAfterMs == 0)
-        {
-            retryAfterMs = isMessage ? rates.TakeMessage(Sender.UserId, bytes, _heardMs) : rates.TakeCommand(Sender.UserId, bytes, _heardMs);
-            if (retryAfterMs > 0)
-            {
-                _rate.Charge(rates, isMessage, bytes);
-            }
-        }
-
-        return retryAfterMs;
-    }
+    protected int Take(RateLimits rates, bool isMessage, int bytes) => _rate.Take(rates, Sender.UserId, isMessage, bytes, _heardMs);
 
     private void ReceivePing(ReadOnlySpan<byte> payload, int bytes)
     {

@@ -12,20 +12,8 @@ public sealed class WebSocketSessionTests
 {
     private readonly TestShard _shard = new(0, RoomSetup.Limits, TimeProvider.System);
 
-    private static bool Receive(ChatSession session, Opcode opcode, ReadOnlySpan<byte> payload)
-    {
-        byte[] frame = new byte[FrameWriter.MaskedFrameBytes(payload.Length)];
-        FrameWriter.WriteMasked(frame, opcode, payload, maskingKey: 0x12345678);
-        return session.Receive(new ReadOnlySequence<byte>(frame), out _);
-    }
-
-    private static byte[] Command(string json)
-    {
-        byte[] payload = Encoding.UTF8.GetBytes(json);
-        byte[] frame = new byte[FrameWriter.MaskedFrameBytes(payload.Length)];
-        FrameWriter.WriteMasked(frame, Opcode.Text, payload, maskingKey: 0x12345678);
-        return frame;
-    }
+    private static bool Receive(ChatSession session, Opcode opcode, ReadOnlySpan<byte> payload) =>
+        session.Receive(new ReadOnlySequence<byte>(ClientFrame.Of(opcode, payload)), out _);
 
     /// <summary>Publishes until there is no room; what is the newest then.</summary>
     private static long Fill(RoomSetup setup)
@@ -76,8 +64,8 @@ public sealed class WebSocketSessionTests
         ChatSession session = setup.Start(_shard, outlet);
         _shard.TurnAll();
         long filled = Fill(setup);
-        byte[] first = Command("""{"type":"message","content":"parked","nonce":"n"}""");
-        byte[] second = Command("""{"type":"ping"}""");
+        byte[] first = ClientFrame.Text("""{"type":"message","content":"parked","nonce":"n"}""");
+        byte[] second = ClientFrame.Text("""{"type":"ping"}""");
 
         Assert.True(session.Receive(new ReadOnlySequence<byte>([.. first, .. second]), out SequencePosition consumed));
 
