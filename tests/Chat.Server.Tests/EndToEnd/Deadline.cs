@@ -7,4 +7,7 @@ internal static class Deadline
 
     /// <summary>A start compiles the server's code and opens a database, beside other starts.</summary>
     public static readonly TimeSpan ForStart = TimeSpan.FromSeconds(30);
+
+    /// <summary>Hashes give way to all else on the machine, which other tests keep busy.</summary>
+    public static readonly TimeSpan ForHashes = TimeSpan.FromSeconds(60);
 }

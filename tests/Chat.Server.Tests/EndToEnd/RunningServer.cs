@@ -191,11 +191,11 @@ public sealed class RunningServer : IAsyncDisposable
         return long.Parse(line[(name.Length + 1)..], System.Globalization.CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Asks for a metric until it fits.</summary>
-    public async Task MetricBecomesAsync(string name, Predicate<long> fits)
+    /// <summary>Asks for a metric until it fits, for at most <see cref="Deadline.ForAnswer"/> or as long as is said.</summary>
+    public async Task MetricBecomesAsync(string name, Predicate<long> fits, TimeSpan? atMost = null)
     {
         long value = 0;
-        await AskUntilAsync(async () => fits(value = await MetricAsync(name)), Deadline.ForAnswer, () => $"{name} is still {value}.");
+        await AskUntilAsync(async () => fits(value = await MetricAsync(name)), atMost ?? Deadline.ForAnswer, () => $"{name} is still {value}.");
     }
 
     /// <summary>Asks /readyz until it says so.</summary>
