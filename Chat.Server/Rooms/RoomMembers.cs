@@ -37,6 +37,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     private List<Membership>? _joining;
     private HeldEvents? _held; // Null when nobody is joining.
     private Queue<(long Seq, ShardWork Work)>? _whenServed; // Null when nothing waits.
+    private FanOutShare _share = new();
     private int _dirty;
     private int _preferred;
 
@@ -66,6 +67,9 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
     /// <summary>Since when its next fan-out waits, on the shard's clock; 0 when it does not. The shard's.</summary>
     public long HeldSinceMs { get; set; }
+
+    /// <summary>How much one fan-out sends. The shard's.</summary>
+    public ref FanOutShare Share => ref _share;
 
     public Membership this[int index] => _members[index];
 

@@ -17,11 +17,8 @@ internal readonly record struct ShardWork(Action<object, object?> Run, object Ta
 /// </summary>
 internal abstract class Shard
 {
-    /// <summary>
-    /// Bytes of one room sent in one turn: enough for some 250 messages a send (the cost of a send hardly grows up to
-    /// there), little enough that a room in full flow lets the others of its shard have their turn.
-    /// </summary>
-    private const int FanOutBytesMax = 64 * 1024;
+    /// <summary>Rooms with fewer members here are served in the order of their news, larger ones behind them, the smaller before the larger.</summary>
+    private const int LargeRoomMembersMin = 64;
 
     /// <summary>
     /// Posted work in one turn, in milliseconds; looked at every so many pieces. What strangers have posted by then (answers to a flood, the
@@ -35,6 +32,7 @@ internal abstract class Shard
 
     private readonly ConcurrentQueue<ShardWork> _posted = new();
     private readonly ConcurrentQueue<RoomMembers> _dirtyRooms = new();
+    private readonly List<RoomMembers> _largeRooms = []; // To be served in this turn, after the others.
     private readonly List<RoomMembers> _waitedFor = []; // Served in this turn.
     private readonly List<Outlet> _unflushed = [];
     private readonly ArrayBufferWriter<byte> _compressed = new();
@@ -250,26 +248,7 @@ internal abstract class Shard
                 _dirtyRooms.Enqueue(held);
             }
 
-            for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
-            {
-                if (TryHoldBack(group))
-                {
-                    continue;
-                }
-
-                if (FanOut(group))
-                {
-                    MarkDirty(group);
-                }
-
-                if (group.IsWaitedFor)
-                {
-                    _waitedFor.Add(group);
-                }
-
-                worked = true;
-            }
-
+            worked |= ServeDirtyRooms();
             RunWhenServed();
 
             for (int i = 0; i < _unflushed.Count; i++) // By index: a flush that fails may have a session say its last words.
@@ -287,6 +266,68 @@ internal abstract class Shard
         {
             _current = outer;
         }
+    }
+
+    /// <summary>
+    /// One fan-out for every room that is dirty now. A message to ten does not wait for one to thousands: the large rooms come last.
+    /// </summary>
+    private bool ServeDirtyRooms()
+    {
+        bool worked = false;
+        for (int left = _dirtyRooms.Count; left > 0 && _dirtyRooms.TryDequeue(out RoomMembers? group); left--)
+        {
+            if (TryHoldBack(group))
+            {
+                continue;
+            }
+
+            worked = true;
+            if (group.Count < LargeRoomMembersMin)
+            {
+                Serve(group);
+            }
+            else
+            {
+                _largeRooms.Add(group);
+            }
+        }
+
+        if (_largeRooms.Count > 1)
+        {
+            _largeRooms.Sort(static (one, other) => one.Count.CompareTo(other.Count));
+        }
+
+        foreach (RoomMembers group in _largeRooms)
+        {
+            ServeLarge(group);
+        }
+
+        _largeRooms.Clear();
+        return worked;
+    }
+
+    private void Serve(RoomMembers group)
+    {
+        if (FanOut(group))
+        {
+            MarkDirty(group);
+        }
+
+        if (group.IsWaitedFor)
+        {
+            _waitedFor.Add(group);
+        }
+    }
+
+    /// <summary>The same, and what it takes says how much the next one may.</summary>
+    private void ServeLarge(RoomMembers group)
+    {
+        Settle(); // What was queued before is not this room's time.
+        long start = Stopwatch.GetTimestamp();
+        long position = group.Position;
+        Serve(group);
+        Settle();
+        group.Share.Took((int)(group.Position - position), Stopwatch.GetElapsedTime(start, Stopwatch.GetTimestamp()).TotalMilliseconds);
     }
 
     /// <summary>Runs what has waited for the fan-outs of this turn, once their cursors have moved.</summary>
@@ -374,7 +415,7 @@ internal abstract class Shard
         }
 
         RoomRing ring = group.Room.Ring;
-        if (!ring.Published(group, FanOutBytesMax, out long seq, out long position))
+        if (!ring.Published(group, group.Share.Bytes, out long seq, out long position))
         {
             return false;
         }

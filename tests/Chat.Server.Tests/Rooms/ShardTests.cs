@@ -113,6 +113,34 @@ public sealed class ShardTests
     }
 
     [Fact]
+    public async Task A_message_to_a_few_does_not_wait_for_one_to_many()
+    {
+        int[] members = [300, 100, 3, 200];
+        var served = new List<int>();
+        var setups = new List<RoomSetup>();
+        foreach (int count in members)
+        {
+            RoomSetup setup = await RoomSetup.OpenAsync();
+            setups.Add(setup);
+            for (int i = 0; i < count; i++)
+            {
+                setup.Start(_shard, new TestOutlet { OnWrite = () => served.Add(count) });
+            }
+        }
+
+        _shard.TurnAll();
+        served.Clear(); // The welcomes.
+        setups.ForEach(setup => setup.Offer("at the same time"));
+        _shard.Turn();
+
+        Assert.Equal(members.Order().SelectMany(count => Enumerable.Repeat(count, count)), served);
+        foreach (RoomSetup setup in setups)
+        {
+            await setup.DisposeAsync();
+        }
+    }
+
+    [Fact]
     public async Task Bytes_of_a_delivery_that_is_only_queued_are_kept_when_the_last_member_leaves()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
