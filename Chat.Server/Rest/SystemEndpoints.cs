@@ -83,6 +83,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_messages_parked_total", "counter", "Messages that found their room's ring full and waited for its readers.", metrics.MessagesParked.Value);
         Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
         Write(text, "chat_shard_turn_ms_max", "gauge", "The longest turn of a fan-out shard since the start.", shards.Max(shard => shard.TurnMsMax));
+        Write(text, "chat_shard_turn_seconds", "Turns of the fan-out shards.", DurationHistogram.Sum(shards.Select(static shard => shard.Turns)));
         Write(text, "chat_shard_waits_total", "counter", "Times that the shards' threads waited for something to do.", shards.Sum(shard => shard.Waits));
         Write(text, "chat_shards_moderated", "gauge", "Shards that keep their turns TURN_INTERVAL_US apart now, because they are woken so often.", shards.Count(shard => shard.IsModerated));
         Write(text, "chat_fan_outs_held_total", "counter", "Fan-outs that waited because most of the room's members had not taken the last one.", shards.Sum(shard => shard.Holds));
@@ -90,6 +91,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);
         Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Batches);
+        Write(text, "chat_message_log_commit_seconds", "Transactions committed, from the first row sent to the outcome.", statistics.Commits);
         Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);
         Write(text, "chat_process_working_set_bytes", "gauge", "Memory of the process.", Environment.WorkingSet);
         Write(text, "chat_gc_collections_total", "counter", "Garbage collections of generation 0 and up.", GC.CollectionCount(0));
@@ -98,6 +100,21 @@ internal sealed class SystemEndpoints(
 
     private static void Write(StringBuilder text, string name, string type, string help, long value) =>
         text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
+
+    /// <summary>A histogram of Prometheus: each bucket counts all that took at most its bound.</summary>
+    private static void Write(StringBuilder text, string name, string help, DurationCounts durations)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} histogram\n");
+        long count = 0;
+        for (int i = 0; i < durations.Counts.Count; i++)
+        {
+            count += durations.Counts[i];
+            string bound = i < DurationHistogram.BoundsSeconds.Count ? DurationHistogram.BoundsSeconds[i].ToString(CultureInfo.InvariantCulture) : "+Inf";
+            text.Append(CultureInfo.InvariantCulture, $"{name}_bucket{{le=\"{bound}\"}} {count}\n");
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"{name}_sum {durations.SumSeconds}\n{name}_count {count}\n");
+    }
 
     private static Response Embedded(string name, string contentType)
     {

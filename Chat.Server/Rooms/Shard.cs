@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Chat.Protocol;
 using Chat.Server.Connections;
+using Chat.Storage;
 
 namespace Chat.Server.Rooms;
 
@@ -67,6 +68,9 @@ internal abstract class Shard
 
     /// <summary>The longest turn since the start, in milliseconds: what a quiet room may have waited for a busy one. Any thread.</summary>
     public long TurnMsMax => Volatile.Read(ref _turnMsMax);
+
+    /// <summary>How long its turns took. Any thread.</summary>
+    public DurationHistogram Turns { get; } = new();
 
     /// <summary>
     /// How often the shard's own thread waited for something to do. It waits nowhere else: the kernel counts no more voluntary context
@@ -367,6 +371,7 @@ internal abstract class Shard
     /// <summary>A turn that began at that time of <see cref="Stopwatch"/> is over.</summary>
     protected void EndTurn(long startTimestamp, long endTimestamp)
     {
+        Turns.Record(endTimestamp - startTimestamp);
         long turnMs = (long)Stopwatch.GetElapsedTime(startTimestamp, endTimestamp).TotalMilliseconds;
         if (turnMs > _turnMsMax)
         {

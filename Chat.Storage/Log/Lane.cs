@@ -73,6 +73,8 @@ internal sealed class Lane
     }
 
     internal long Batches { get; private set; }
+
+    internal DurationHistogram Commits { get; } = new();
     internal long RowsCommitted { get; private set; }
     internal long RowsFailed => Interlocked.Read(ref _rowsFailed);
 
@@ -247,7 +249,9 @@ internal sealed class Lane
                 _failedAttempts++; // Counts for two: the lane was failing meanwhile, and is until one comes through.
             Volatile.Write(ref _sentAt, 0);
         }
-        MsPerRow += (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds / rows.Length - MsPerRow) / 10;
+        var endedAt = Stopwatch.GetTimestamp();
+        Commits.Record(endedAt - startedAt);
+        MsPerRow += (Stopwatch.GetElapsedTime(startedAt, endedAt).TotalMilliseconds / rows.Length - MsPerRow) / 10;
         Batches++;
         if (_failedAttempts > 1)
             LaneLog.CommitsAgain(_logger, _index, _failedAttempts);

@@ -103,7 +103,8 @@ public sealed class MessageLog : IAsyncDisposable
                 lastError = lane.LastError ?? lastError;
             }
             return new MessageLogStatistics(
-                Interlocked.Read(ref _queuedRows), Interlocked.Read(ref _queuedBytes), batches, committed, failed, retries, lastError);
+                Interlocked.Read(ref _queuedRows), Interlocked.Read(ref _queuedBytes), batches, committed, failed, retries,
+                DurationHistogram.Sum(_lanes.Select(static lane => lane.Commits)), lastError);
         }
     }
 

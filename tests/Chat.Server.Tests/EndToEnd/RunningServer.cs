@@ -1,7 +1,9 @@
 using System.Data.Common;
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Sockets;
 using System.Text.Json;
+using Chat.Storage;
 using Chat.TestKit;
 using Microsoft.Data.Sqlite;
 using Npgsql;
@@ -188,7 +190,25 @@ public sealed class RunningServer : IAsyncDisposable
     {
         Answer answer = await GetAsync("/metrics");
         string line = answer.Text.Split('\n').Single(line => line.StartsWith(name + " ", StringComparison.Ordinal));
-        return long.Parse(line[(name.Length + 1)..], System.Globalization.CultureInfo.InvariantCulture);
+        return Number(line[(name.Length + 1)..]);
+    }
+
+    /// <summary>How many values a histogram of /metrics has, which must add up as Prometheus expects it.</summary>
+    public async Task<long> HistogramCountAsync(string name)
+    {
+        string[] lines = (await GetAsync("/metrics")).Text.Split('\n');
+        Assert.Contains($"# TYPE {name} histogram", lines);
+        string[][] buckets = [.. lines.Where(line => line.StartsWith(name + "_bucket{le=", StringComparison.Ordinal)).Select(static line => line.Split('"', ' '))];
+        long[] counts = [.. buckets.Select(static bucket => Number(bucket[^1]))];
+        Assert.Equal("+Inf", buckets[^1][1]);
+        Assert.Equal(buckets[..^1].Select(static bucket => double.Parse(bucket[1], CultureInfo.InvariantCulture)), DurationHistogram.BoundsSeconds);
+        Assert.Equal(counts.Order(), counts);
+        long count = Number(Value("_count"));
+        Assert.Equal(count, counts[^1]);
+        Assert.Equal(count > 0, double.Parse(Value("_sum"), CultureInfo.InvariantCulture) > 0);
+        return count;
+
+        string Value(string suffix) => lines.Single(line => line.StartsWith(name + suffix + " ", StringComparison.Ordinal)).Split(' ')[1];
     }
 
     /// <summary>Asks for a metric until it fits, for at most <see cref="Deadline.ForAnswer"/> or as long as is said.</summary>
@@ -218,6 +238,8 @@ public sealed class RunningServer : IAsyncDisposable
             }
         }
     }
+
+    private static long Number(string text) => long.Parse(text, CultureInfo.InvariantCulture);
 
     /// <summary>Changes the database behind the server's back.</summary>
     public async Task ExecuteSqlAsync(string sql)

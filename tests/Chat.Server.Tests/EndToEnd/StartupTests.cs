@@ -152,6 +152,7 @@ public sealed class StartupTests : IDisposable
     {
         await using RunningServer server = await RunningServer.StartAsync(store == StoreKind.Sqlite ? ServerLaunch.Sqlite : ServerLaunch.Postgres);
         User user = await server.RegisterAsync();
+        using ChatSocket member = await server.EnterAsync(user, 1);
         await server.PublishAsync(user, 1, "x");
 
         Assert.Equal((200, "ok"), await server.GetAsync("/healthz") is var health ? (health.Status, health.Json.Text("status")) : default);
@@ -160,6 +161,8 @@ public sealed class StartupTests : IDisposable
         Assert.StartsWith("text/plain; version=0.0.4", (await server.GetAsync("/metrics")).Fields["Content-Type"], StringComparison.Ordinal);
         Assert.Equal(1, await server.MetricAsync("chat_message_log_committed_total"));
         Assert.Equal(0, await server.MetricAsync("chat_message_log_queued_rows"));
+        Assert.Equal(1, await server.HistogramCountAsync("chat_message_log_commit_seconds"));
+        Assert.True(await server.HistogramCountAsync("chat_shard_turn_seconds") > 0);
         Assert.StartsWith("text/html", (await server.GetAsync("/")).Fields["Content-Type"], StringComparison.Ordinal);
         Assert.Equal("application/json", (await server.GetAsync("/openapi.json")).Fields["Content-Type"]);
     }
