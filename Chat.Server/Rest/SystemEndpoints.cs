@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 using Chat.Protocol.Http;
 using Chat.Server.Auth;
@@ -95,10 +96,11 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);
         Write(text, "chat_process_working_set_bytes", "gauge", "Memory of the process.", Environment.WorkingSet);
         Write(text, "chat_gc_collections_total", "counter", "Garbage collections of generation 0 and up.", GC.CollectionCount(0));
+        Write(text, "chat_gc_pause_seconds_total", "counter", "Time that all threads waited for garbage collections.", GC.GetTotalPauseDuration().TotalSeconds);
         return new Response(200, Encoding.ASCII.GetBytes(text.ToString())) { ContentType = "text/plain; version=0.0.4"u8.ToArray() };
     }
 
-    private static void Write(StringBuilder text, string name, string type, string help, long value) =>
+    private static void Write<T>(StringBuilder text, string name, string type, string help, T value) where T : INumber<T> =>
         text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
 
     /// <summary>A histogram of Prometheus: each bucket counts all that took at most its bound.</summary>
