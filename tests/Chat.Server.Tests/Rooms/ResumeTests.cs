@@ -264,15 +264,19 @@ public sealed class ResumeTests
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         await PublishAsync(setup, 20);
         setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        setup.Store.MayRead = mayRead.Task;
         var other = new TestOutlet();
         setup.Start(_shard, other);
         setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
-        _shard.Turn();
+        _shard.TurnAll();
         for (int i = 0; i < 20; i++)
         {
-            setup.Offer(new string('x', 1000)); // Before the shard takes the replay from its queue.
+            setup.Offer(new string('x', 1000));
         }
 
+        _shard.TurnAll(); // They are live, and held, before the replay has been read.
+        mayRead.SetResult();
         await _shard.TurnUntilAsync(() => _outlet.Frames().Count > 0);
         Assert.Equal(CloseCode.InternalError, Assert.Single(_outlet.Frames()).CloseCode);
         Assert.Equal(Seqs(21, 40), other.Seqs());

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Chat.Server.Connections;
 using Chat.Server.Rooms;
@@ -138,6 +139,32 @@ public sealed class ShardTests
         {
             await setup.DisposeAsync();
         }
+    }
+
+    [Fact]
+    public async Task A_large_room_whose_fan_out_took_long_sends_less_in_the_next_one()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        TestOutlet[] outlets = [.. Enumerable.Range(0, 100).Select(static _ => new TestOutlet())];
+        Array.ForEach(outlets, outlet => setup.Start(_shard, outlet));
+        _shard.TurnAll();
+        for (int i = 0; i < 150; i++)
+        {
+            setup.Offer(new string('x', 1000));
+        }
+
+        Array.ForEach(outlets, static outlet => outlet.OnWrite = static () => BusyFor(TimeSpan.FromMilliseconds(1))); // A fifth of that would do.
+        long before = outlets[0].BytesWritten;
+        _shard.Turn();
+        long first = outlets[0].BytesWritten - before;
+        _shard.Turn();
+        long second = outlets[0].BytesWritten - before - first;
+
+        Assert.InRange(first, FanOutShare.BytesMax / 2, FanOutShare.BytesMax);
+        Assert.InRange(second, 1, first / 4);
+        Array.ForEach(outlets, static outlet => outlet.OnWrite = null);
+        _shard.TurnAll();
+        Assert.All(outlets, static outlet => Assert.Equal(150, outlet.Seqs().Length));
     }
 
     [Fact]
@@ -394,6 +421,13 @@ public sealed class ShardTests
     }
 
     /// <summary>Looks again after each flush; fails when nothing more comes.</summary>
+    private static void BusyFor(TimeSpan time)
+    {
+        for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < time;)
+        {
+        }
+    }
+
     private static async Task Eventually(Channel<bool> flushed, Func<bool> condition)
     {
         while (!condition())
