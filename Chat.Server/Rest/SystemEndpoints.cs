@@ -91,7 +91,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);
-        Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Batches);
+        Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Commits.Total);
         Write(text, "chat_message_log_commit_seconds", "Transactions committed, from the first row sent to the outcome.", statistics.Commits);
         Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);
         Write(text, "chat_process_working_set_bytes", "gauge", "Memory of the process.", Environment.WorkingSet);

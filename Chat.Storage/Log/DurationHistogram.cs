@@ -47,4 +47,8 @@ public sealed class DurationHistogram
 /// <summary>The content of a histogram.</summary>
 /// <param name="Counts">How many took at most each of <see cref="DurationHistogram.BoundsSeconds"/> and more than the one before; then how many took longer than all.</param>
 /// <param name="SumSeconds">All of them together.</param>
-public readonly record struct DurationCounts(IReadOnlyList<long> Counts, double SumSeconds);
+public readonly record struct DurationCounts(IReadOnlyList<long> Counts, double SumSeconds)
+{
+    /// <summary>How many there were.</summary>
+    public long Total => Counts.Sum();
+}

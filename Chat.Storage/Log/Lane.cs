@@ -72,8 +72,6 @@ internal sealed class Lane
         });
     }
 
-    internal long Batches { get; private set; }
-
     internal DurationHistogram Commits { get; } = new();
     internal long RowsCommitted { get; private set; }
     internal long RowsFailed => Interlocked.Read(ref _rowsFailed);
@@ -252,7 +250,6 @@ internal sealed class Lane
         var endedAt = Stopwatch.GetTimestamp();
         Commits.Record(endedAt - startedAt);
         MsPerRow += (Stopwatch.GetElapsedTime(startedAt, endedAt).TotalMilliseconds / rows.Length - MsPerRow) / 10;
-        Batches++;
         if (_failedAttempts > 1)
             LaneLog.CommitsAgain(_logger, _index, _failedAttempts);
         _failedAttempts = 0;

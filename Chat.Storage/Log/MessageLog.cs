@@ -92,18 +92,17 @@ public sealed class MessageLog : IAsyncDisposable
     {
         get
         {
-            long batches = 0, committed = 0, failed = 0, retries = 0;
+            long committed = 0, failed = 0, retries = 0;
             AppendErrorKind? lastError = null;
             foreach (var lane in _lanes)
             {
-                batches += lane.Batches;
                 committed += lane.RowsCommitted;
                 failed += lane.RowsFailed;
                 retries += lane.Retries;
                 lastError = lane.LastError ?? lastError;
             }
             return new MessageLogStatistics(
-                Interlocked.Read(ref _queuedRows), Interlocked.Read(ref _queuedBytes), batches, committed, failed, retries,
+                Interlocked.Read(ref _queuedRows), Interlocked.Read(ref _queuedBytes), committed, failed, retries,
                 DurationHistogram.Sum(_lanes.Select(static lane => lane.Commits)), lastError);
         }
     }

@@ -142,7 +142,7 @@ public abstract class MessageLogContract : IAsyncLifetime
         var outcomes = Enumerable.Range(1, 5).SelectMany(seq => rooms.Select(room =>
             running.Append(room, running.Message(room.RoomId, seq, new string('x', seq < 3 ? 600 : 1_500))))).ToArray();
         Assert.All(await Task.WhenAll(outcomes), Assert.Null);
-        Assert.Equal(10, running.Log.Statistics.Batches);
+        Assert.Equal(10, running.Log.Statistics.Commits.Total);
     }
 
     [Fact]
