@@ -38,6 +38,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     private HeldEvents? _held; // Null when nobody is joining.
     private Queue<(long Seq, ShardWork Work)>? _whenServed; // Null when nothing waits.
     private FanOutShare _share = new();
+    private FanOutGathering _gathering = new();
     private int _dirty;
     private int _preferred;
 
@@ -70,6 +71,9 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
 
     /// <summary>How much one fan-out sends. The shard's.</summary>
     public ref FanOutShare Share => ref _share;
+
+    /// <summary>Whether the next fan-out waits for more events. The shard's.</summary>
+    public ref FanOutGathering Gathering => ref _gathering;
 
     public Membership this[int index] => _members[index];
 

@@ -19,7 +19,7 @@ internal readonly record struct ShardWork(Action<object, object?> Run, object Ta
 internal abstract class Shard
 {
     /// <summary>Rooms with fewer members here are served in the order of their news, larger ones behind them, the smaller before the larger.</summary>
-    private const int LargeRoomMembersMin = 64;
+    protected const int LargeRoomMembersMin = 64;
 
     /// <summary>
     /// Posted work in one turn, in milliseconds; looked at every so many pieces. What strangers have posted by then (answers to a flood, the
@@ -80,6 +80,9 @@ internal abstract class Shard
 
     /// <summary>How many fan-outs have waited for members who had not taken the last one. Any thread.</summary>
     public virtual long Holds => 0;
+
+    /// <summary>How many fan-outs have waited for more events. Any thread.</summary>
+    public virtual long Gathers => 0;
 
     /// <summary>Its turns are kept apart at the moment, because it is woken so often. Any thread.</summary>
     public virtual bool IsModerated => false;
@@ -323,15 +326,21 @@ internal abstract class Shard
         }
     }
 
-    /// <summary>The same, and what it takes says how much the next one may.</summary>
+    /// <summary>The same, and what it takes says how much the next one may, and whether it waits.</summary>
     private void ServeLarge(RoomMembers group)
     {
         Settle(); // What was queued before is not this room's time.
         long start = Stopwatch.GetTimestamp();
         long position = group.Position;
+        long seq = group.Seq;
         Serve(group);
         Settle();
-        group.Share.Took((int)(group.Position - position), Stopwatch.GetElapsedTime(start, Stopwatch.GetTimestamp()).TotalMilliseconds);
+        long end = Stopwatch.GetTimestamp();
+        group.Share.Took((int)(group.Position - position), Stopwatch.GetElapsedTime(start, end).TotalMilliseconds);
+        if (group.Seq > seq)
+        {
+            group.Gathering.Carried(group.Seq - seq, start, end);
+        }
     }
 
     /// <summary>Runs what has waited for the fan-outs of this turn, once their cursors have moved.</summary>

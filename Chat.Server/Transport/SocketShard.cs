@@ -52,6 +52,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private readonly Queue<ShardSocket> _unfinished = new();
     private readonly List<Delivery> _deliveries = [];
     private readonly CongestedRooms _congested = new();
+    private readonly GatheringRooms _gathering = new();
     private readonly RestingSockets _resting = new();
     private readonly List<Outlet> _postponed = [];
     private readonly List<Acceptor?> _acceptors = [];
@@ -99,6 +100,8 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     public override long Waits => Volatile.Read(ref _waits);
 
     public override long Holds => _congested.Holds;
+
+    public override long Gathers => _gathering.Holds;
 
     public override bool IsModerated => _moderation.IsOn;
 
@@ -254,10 +257,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
     }
 
-    protected override bool TryHoldBack(RoomMembers group) => _congested.TryHold(group, NowMs);
+    protected override bool TryHoldBack(RoomMembers group) =>
+        _congested.TryHold(group, NowMs) || (group.Count >= LargeRoomMembersMin && _gathering.TryHold(group, Stopwatch.GetTimestamp()));
 
     protected override bool TryRelease(bool isAny, out RoomMembers group) =>
-        _congested.TryRelease(isAny ? long.MaxValue : NowMs, out group);
+        _congested.TryRelease(isAny ? long.MaxValue : NowMs, out group)
+        || (!_gathering.IsEmpty && _gathering.TryRelease(isAny ? long.MaxValue : Stopwatch.GetTimestamp(), out group));
 
     protected override void Settle()
     {
@@ -294,6 +299,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         bool hasSlept = _readable.Count == 0 && _unfinished.Count == 0 && SleepUntil(_moderation.NextTurn);
         int timeoutMs = _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
             : !_congested.IsEmpty ? CongestedRooms.LookMs
+            : !_gathering.IsEmpty ? _gathering.MsLeft(Stopwatch.GetTimestamp())
             : _postponed.Count > 0 ? (int)MsUntil(_loadWindowEnd)
             : !_resting.IsEmpty ? _resting.MsLeft(NowMs)
             : Timeout.Infinite;

@@ -268,6 +268,46 @@ public sealed class SocketShardTests
         }
     }
 
+    /// <summary>
+    /// A few events behind many wait for more, and leave without any: nothing else wakes the shard. What was gathered comes once and in order.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_small_fan_out_behind_large_ones_waits_and_leaves_by_itself(string engine)
+    {
+        const int Rounds = 50;
+        const int Burst = 20;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
+        ShardClient[] members = await setup.JoinManyAsync(80, [setup.Rooms.Room]);
+        for (int round = 0; round < Rounds; round++)
+        {
+            for (int i = 0; i < Burst; i++)
+            {
+                setup.Publish(setup.Rooms.Room, "many");
+            }
+
+            await ReadUpToAsync(members[0], round * (Burst + 1), Burst);
+            setup.Publish(setup.Rooms.Room, "one");
+            await ReadUpToAsync(members[0], (round * (Burst + 1)) + Burst, 1);
+        }
+
+        Assert.InRange(setup.Shards[0].Gathers, 1, Rounds * (Burst + 1));
+        foreach (ShardClient member in members[1..])
+        {
+            await ReadUpToAsync(member, 0, Rounds * (Burst + 1));
+        }
+
+        Array.ForEach(members, static member => member.Dispose());
+    }
+
+    private static async Task ReadUpToAsync(ShardClient member, int after, int count)
+    {
+        for (int seq = after + 1; seq <= after + count; seq++)
+        {
+            Assert.Equal(seq, (await member.ReadFrameAsync()).Seq);
+        }
+    }
+
     /// <summary>The acknowledgement of an event that waits comes behind the event.</summary>
     [Theory]
     [MemberData(nameof(Engines))]
