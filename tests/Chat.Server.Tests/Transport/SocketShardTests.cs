@@ -275,7 +275,7 @@ public sealed class SocketShardTests
     [MemberData(nameof(Engines))]
     public async Task A_small_fan_out_behind_large_ones_waits_and_leaves_by_itself(string engine)
     {
-        const int Rounds = 50;
+        const int Rounds = 20;
         const int Burst = 20;
         await using TransportSetup setup = await TransportSetup.OpenAsync(engine);
         ShardClient[] members = await setup.JoinManyAsync(80, [setup.Rooms.Room]);
