@@ -162,7 +162,7 @@ internal sealed partial class ChatServer
         {
             foreach (Room room in rooms?.Loaded ?? [])
             {
-                room.ShrinkIfIdle(nowMs, RoomIdleMs);
+                room.Sweep(nowMs, RoomIdleMs);
             }
 
             replays?.Sweep();

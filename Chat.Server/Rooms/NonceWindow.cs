@@ -17,14 +17,27 @@ internal enum NonceStatus
 
 /// <summary>
 /// The nonces of one room's recent messages, so that a message sent again is acknowledged again instead of being seen
-/// twice. Bounded by age and by count; the oldest committed ones go first.
+/// twice. A nonce counts from its commit, whose acknowledgement may be lost: by age and by number, the oldest go first. Those that are still
+/// on their way to the store are bounded by the log, and stay whatever their age.
 /// <para>Any thread. Guarded by a lock that is held for a dictionary access.</para>
 /// </summary>
 internal sealed class NonceWindow(int windowMs, int countMax)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<(long SenderId, string Nonce), Entry> _entries = [];
-    private readonly Queue<Entry> _byAge = new();
+    private readonly Queue<Entry> _committed = new();
+
+    /// <summary>Nonces known now, of committed messages and of those on their way.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _entries.Count;
+            }
+        }
+    }
 
     /// <summary>
     /// Takes the nonce for a new message, or finds its original. <paramref name="seq"/> and <paramref name="id"/> are
@@ -34,13 +47,10 @@ internal sealed class NonceWindow(int windowMs, int countMax)
     {
         lock (_lock)
         {
-            Evict(nowMs, newEntries: 0);
+            Evict(nowMs);
             if (!_entries.TryGetValue((senderId, nonce), out Entry? entry))
             {
-                Evict(nowMs, newEntries: 1);
-                entry = new Entry(senderId, nonce, nowMs);
-                _entries.Add((senderId, nonce), entry);
-                _byAge.Enqueue(entry);
+                _entries.Add((senderId, nonce), new Entry(senderId, nonce));
                 seq = id = 0;
                 return NonceStatus.New;
             }
@@ -63,7 +73,7 @@ internal sealed class NonceWindow(int windowMs, int countMax)
     }
 
     /// <summary>The message is durable. Returns who else waits for it, or null.</summary>
-    public List<IPublisher>? Commit(MessageRecord record)
+    public List<IPublisher>? Commit(MessageRecord record, long nowMs)
     {
         lock (_lock)
         {
@@ -72,10 +82,10 @@ internal sealed class NonceWindow(int windowMs, int countMax)
                 return null;
             }
 
-            entry.Seq = record.Seq;
-            entry.Id = record.Id;
             List<IPublisher>? waiting = entry.Waiting;
             entry.Waiting = null;
+            Keep(entry, record, nowMs);
+            Evict(nowMs);
             return waiting;
         }
     }
@@ -100,39 +110,57 @@ internal sealed class NonceWindow(int windowMs, int countMax)
             {
                 if (record.Nonce is { Length: > 0 } nonce)
                 {
-                    var entry = new Entry(record.SenderId, nonce, nowMs) { Seq = record.Seq, Id = record.Id };
+                    var entry = new Entry(record.SenderId, nonce);
                     _entries[(record.SenderId, nonce)] = entry; // The newest: an older one had left the window when it was taken again.
-                    _byAge.Enqueue(entry);
+                    Keep(entry, record, nowMs);
                 }
+            }
+
+            Evict(nowMs);
+        }
+    }
+
+    /// <summary>Lets go of what is too old, and of the memory when that was all: a room that has fallen silent begins nothing.</summary>
+    public void Sweep(long nowMs)
+    {
+        lock (_lock)
+        {
+            Evict(nowMs);
+            if (_entries.Count == 0)
+            {
+                _entries.TrimExcess();
+                _committed.TrimExcess();
             }
         }
     }
 
-    private void Evict(long nowMs, int newEntries)
+    private void Keep(Entry entry, MessageRecord record, long nowMs)
     {
-        while (_byAge.TryPeek(out Entry? oldest)
-            && (nowMs - oldest.TakenMs > windowMs || _byAge.Count + newEntries > countMax))
-        {
-            if (oldest.Seq == 0 && _entries.TryGetValue((oldest.SenderId, oldest.Nonce), out Entry? current) && current == oldest)
-            {
-                return; // Still on its way to the store, which bounds how many of these there are.
-            }
+        entry.Seq = record.Seq;
+        entry.Id = record.Id;
+        entry.CommittedMs = nowMs;
+        _committed.Enqueue(entry);
+    }
 
-            _byAge.Dequeue();
-            if (_entries.TryGetValue((oldest.SenderId, oldest.Nonce), out current) && current == oldest)
+    private void Evict(long nowMs)
+    {
+        while (_committed.TryPeek(out Entry? oldest) && (nowMs - oldest.CommittedMs > windowMs || _committed.Count > countMax))
+        {
+            _committed.Dequeue();
+            if (_entries.TryGetValue((oldest.SenderId, oldest.Nonce), out Entry? current) && current == oldest)
             {
                 _entries.Remove((oldest.SenderId, oldest.Nonce));
             }
         }
     }
 
-    private sealed class Entry(long senderId, string nonce, long takenMs)
+    private sealed class Entry(long senderId, string nonce)
     {
         public long SenderId { get; } = senderId;
 
         public string Nonce { get; } = nonce;
 
-        public long TakenMs { get; } = takenMs;
+        public long CommittedMs { get; set; }
 
         /// <summary>0 until the message is committed.</summary>
         public long Seq { get; set; }

@@ -207,7 +207,7 @@ internal sealed class Room
         }
 
         // The nonce first: who resends after the acknowledgement finds the message committed, and is answered at once.
-        List<IPublisher>? waiting = record.Nonce is null ? null : _nonces.Commit(record);
+        List<IPublisher>? waiting = record.Nonce is null ? null : _nonces.Commit(record, _services.NowMs);
         (record.Origin as IPublisher)?.Committed(record, isDuplicate: false);
         foreach (IPublisher publisher in waiting ?? [])
         {
@@ -238,9 +238,10 @@ internal sealed class Room
         }
     }
 
-    /// <summary>Gives the ring's memory back when the room has been quiet. Any thread, now and then.</summary>
-    public void ShrinkIfIdle(long nowMs, int idleMs)
+    /// <summary>Gives the ring's memory back when the room has been quiet, and what is too old of its nonces. Any thread, now and then.</summary>
+    public void Sweep(long nowMs, int idleMs)
     {
+        _nonces.Sweep(nowMs);
         if (Ring.Capacity > 0 && nowMs - Volatile.Read(ref _lastPublishedMs) > idleMs)
         {
             Reseat(0);

@@ -24,12 +24,14 @@ public sealed class NonceWindowTests
     private NonceStatus Begin(string nonce, long nowMs = 0, long senderId = 7, IPublisher? publisher = null) =>
         _window.Begin(senderId, nonce, publisher ?? _publisher, nowMs, out _, out _);
 
+    private List<IPublisher>? Commit(MessageRecord record, long nowMs = 0) => _window.Commit(record, nowMs);
+
     [Fact]
     public void A_nonce_is_new_then_pending_then_committed()
     {
         Assert.Equal(NonceStatus.New, Begin("a"));
         Assert.Equal(NonceStatus.Pending, Begin("a"));
-        Assert.Equal([_publisher], _window.Commit(Record("a", 5))!);
+        Assert.Equal([_publisher], Commit(Record("a", 5))!);
         Assert.Equal(NonceStatus.Committed, _window.Begin(7, "a", _publisher, 0, out long seq, out long id));
         Assert.Equal((5, 105), (seq, id));
     }
@@ -39,7 +41,7 @@ public sealed class NonceWindowTests
     {
         Assert.Equal(NonceStatus.New, Begin("a", senderId: 7));
         Assert.Equal(NonceStatus.New, Begin("a", senderId: 8));
-        Assert.Null(_window.Commit(Record("a", 1, senderId: 8)));
+        Assert.Null(Commit(Record("a", 1, senderId: 8)));
         Assert.Equal(NonceStatus.Pending, Begin("a", senderId: 7));
         Assert.Equal(NonceStatus.Committed, Begin("a", senderId: 8));
     }
@@ -53,7 +55,7 @@ public sealed class NonceWindowTests
         Begin("a", publisher: other);
         Begin("a");
 
-        Assert.Equal([_publisher, other], _window.Commit(Record("a", 1))!);
+        Assert.Equal([_publisher, other], Commit(Record("a", 1))!);
     }
 
     [Fact]
@@ -66,7 +68,7 @@ public sealed class NonceWindowTests
         Assert.Equal([other], _window.Forget(7, "a")!);
         Assert.Null(_window.Forget(7, "a"));
         Assert.Equal(NonceStatus.New, Begin("a"));
-        Assert.Null(_window.Commit(Record("a", 1)));
+        Assert.Null(Commit(Record("a", 1)));
         Assert.Equal(NonceStatus.Committed, Begin("a"));
     }
 
@@ -74,10 +76,20 @@ public sealed class NonceWindowTests
     public void A_committed_nonce_is_forgotten_after_the_window_and_not_before()
     {
         Begin("a");
-        _window.Commit(Record("a", 1));
+        Commit(Record("a", 1));
 
         Assert.Equal(NonceStatus.Committed, Begin("a", nowMs: 1000));
         Assert.Equal(NonceStatus.New, Begin("a", nowMs: 1001));
+    }
+
+    [Fact]
+    public void The_window_begins_with_the_commit_however_long_it_took()
+    {
+        Begin("a");
+        Commit(Record("a", 1), nowMs: 5000);
+
+        Assert.Equal(NonceStatus.Committed, Begin("a", nowMs: 6000));
+        Assert.Equal(NonceStatus.New, Begin("a", nowMs: 6001));
     }
 
     [Fact]
@@ -86,7 +98,7 @@ public sealed class NonceWindowTests
         for (int i = 1; i <= 5; i++)
         {
             Assert.Equal(NonceStatus.New, Begin($"n{i}"));
-            _window.Commit(Record($"n{i}", i));
+            Commit(Record($"n{i}", i));
         }
 
         Assert.Equal(NonceStatus.Committed, Begin("n5"));
@@ -103,7 +115,51 @@ public sealed class NonceWindowTests
         }
 
         Assert.Equal(NonceStatus.Pending, Begin("n1", nowMs: 100_000));
-        Assert.NotNull(_window.Commit(Record("n1", 1)));
+        Assert.NotNull(Commit(Record("n1", 1)));
+    }
+
+    [Fact]
+    public void Messages_that_found_the_ring_full_push_no_committed_nonce_out()
+    {
+        Begin("a");
+        Commit(Record("a", 1));
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(NonceStatus.New, Begin("parked"));
+            _window.Forget(7, "parked");
+        }
+
+        Assert.Equal(NonceStatus.Committed, Begin("a"));
+    }
+
+    [Fact]
+    public void Pending_nonces_push_no_committed_one_out()
+    {
+        Begin("a");
+        Commit(Record("a", 1));
+        for (int i = 0; i < 10; i++)
+        {
+            Begin($"pending{i}");
+        }
+
+        Assert.Equal(NonceStatus.Committed, Begin("a"));
+    }
+
+    [Fact]
+    public void A_sweep_lets_go_of_what_is_too_old_and_of_nothing_else()
+    {
+        Begin("old");
+        Commit(Record("old", 1));
+        Begin("pending");
+        Begin("young");
+        Commit(Record("young", 2), nowMs: 500);
+
+        _window.Sweep(nowMs: 1001);
+
+        Assert.Equal(2, _window.Count);
+        Assert.Equal(NonceStatus.Committed, Begin("young"));
+        Assert.Equal(NonceStatus.Pending, Begin("pending"));
+        Assert.Equal(NonceStatus.New, Begin("old"));
     }
 
     [Fact]
@@ -112,7 +168,7 @@ public sealed class NonceWindowTests
         Begin("a");
         _window.Forget(7, "a");
         Begin("a", nowMs: 900);
-        _window.Commit(Record("a", 1));
+        Commit(Record("a", 1), nowMs: 900);
 
         Assert.Equal(NonceStatus.Committed, Begin("a", nowMs: 1500)); // The first entry ended at 1000.
         Assert.Equal(NonceStatus.New, Begin("a", nowMs: 1901));

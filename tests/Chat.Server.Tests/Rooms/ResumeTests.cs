@@ -26,7 +26,7 @@ public sealed class ResumeTests
     {
         if (!withRing)
         {
-            setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+            setup.Room.Sweep(long.MaxValue / 2, 0);
         }
 
         setup.Start(_shard, _outlet, point);
@@ -89,7 +89,7 @@ public sealed class ResumeTests
         var fromRing = new TestOutlet();
         setup.Start(_shard, fromRing, new ResumePoint(0, setup.Epoch));
         _shard.TurnAll();
-        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        setup.Room.Sweep(long.MaxValue / 2, 0);
         setup.Start(_shard, _outlet, new ResumePoint(0, setup.Epoch));
         await _shard.TurnUntilAsync(() => _outlet.Frames().Count > 0);
 
@@ -172,7 +172,7 @@ public sealed class ResumeTests
         const int Clients = 1000;
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         await PublishAsync(setup, 60);
-        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        setup.Room.Sweep(long.MaxValue / 2, 0);
         int before = setup.Store.PagesRead;
         TestOutlet[] outlets = [.. Enumerable.Range(0, Clients).Select(_ => new TestOutlet())];
         foreach (TestOutlet outlet in outlets)
@@ -224,7 +224,7 @@ public sealed class ResumeTests
         int before = setup.Store.PagesRead;
         for (int i = 0; i < 50; i++)
         {
-            setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+            setup.Room.Sweep(long.MaxValue / 2, 0);
             outlets.Add(new TestOutlet());
             setup.Start(_shard, outlets[i], new ResumePoint(10, setup.Epoch));
             _shard.TurnAll();
@@ -243,7 +243,7 @@ public sealed class ResumeTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         await PublishAsync(setup, 20);
-        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        setup.Room.Sweep(long.MaxValue / 2, 0);
         var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         setup.Store.MayRead = mayRead.Task;
         ChatSession session = setup.Start(_shard, _outlet, new ResumePoint(5, setup.Epoch));
@@ -263,7 +263,7 @@ public sealed class ResumeTests
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
         await PublishAsync(setup, 20);
-        setup.Room.ShrinkIfIdle(long.MaxValue / 2, 0);
+        setup.Room.Sweep(long.MaxValue / 2, 0);
         var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         setup.Store.MayRead = mayRead.Task;
         var other = new TestOutlet();

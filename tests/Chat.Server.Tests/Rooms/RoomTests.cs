@@ -221,9 +221,9 @@ public sealed class RoomTests
         _shard.TurnAll();
         Assert.Equal(4096, setup.Room.Ring.Capacity);
 
-        setup.Room.ShrinkIfIdle(_shard.NowMs, idleMs: 60_000);
+        setup.Room.Sweep(_shard.NowMs, idleMs: 60_000);
         Assert.Equal(4096, setup.Room.Ring.Capacity);
-        setup.Room.ShrinkIfIdle(_shard.NowMs + 60_001, idleMs: 60_000);
+        setup.Room.Sweep(_shard.NowMs + 60_001, idleMs: 60_000);
         Assert.Equal(0, setup.Room.Ring.Capacity);
         Assert.Equal(1, setup.Room.HeadSeq);
 
