@@ -31,8 +31,6 @@ internal sealed class EchoSession : WebSocketSession
     /// <summary>Suites send as fast and as much as they like.</summary>
     protected override RateLimits? Rates => null;
 
-    protected override int PongBacklogBytesMax => EchoBacklogBytesMax;
-
     public override void Stop()
     {
         _deflater?.Dispose();

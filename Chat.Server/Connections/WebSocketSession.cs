@@ -114,9 +114,6 @@ internal abstract class WebSocketSession
     /// <summary>What it may send; null for anything.</summary>
     protected abstract RateLimits? Rates { get; }
 
-    /// <summary>Pongs are sent while no more than this waits to be sent.</summary>
-    protected virtual int PongBacklogBytesMax => 0;
-
     /// <summary>Adds the session to its shard, where it begins. Any thread.</summary>
     /// <param name="resume">For a session that enters a room at once.</param>
     public void Start(ResumePoint resume)
@@ -456,10 +453,10 @@ internal abstract class WebSocketSession
 
     private void SendControl(ReadOnlySpan<byte> frame)
     {
-        // A peer that pings and never reads gets no queue of pongs: the next ping's answer covers this one's (section 5.5.3).
-        if (_state == State.Open && Outlet.BacklogBytes <= PongBacklogBytesMax)
+        if (_state == State.Open)
         {
             Send(frame);
+            CheckBacklog(); // Who pings and never reads is a slow consumer like any other.
         }
     }
 

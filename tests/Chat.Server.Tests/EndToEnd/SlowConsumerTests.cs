@@ -77,6 +77,40 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
         }
     }
 
+    /// <summary>RFC 6455 section 5.5.2: every ping is answered, also while the client is behind.</summary>
+    [Fact]
+    public async Task A_client_that_is_behind_gets_a_pong_for_each_ping_until_it_is_too_far_behind()
+    {
+        const int PingsPerBlock = 100;
+        const int BytesMax = 64 * 1024 * 1024;
+        byte[] pings =
+        [
+            .. Enumerable.Range(0, PingsPerBlock).SelectMany(static i => RawClient.Frame(RawClient.Ping, $"{i}".PadRight(125))),
+        ];
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        long before = await _server.MetricAsync("chat_slow_consumers_total");
+        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
+        Task closed = _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
+
+        await slow.FloodAsync(pings, BytesMax / pings.Length, until: closed);
+        await closed;
+
+        Assert.Contains("welcome", await slow.ReadEventAsync());
+        for (int i = 0; ; i++)
+        {
+            (int opcode, byte[] payload) = await slow.ReadFrameAsync();
+            if (opcode == RawClient.Close)
+            {
+                Assert.Equal(4002, (payload[0] << 8) | payload[1]);
+                Assert.True(i > PingsPerBlock);
+                break;
+            }
+
+            Assert.Equal($"{i % PingsPerBlock}", System.Text.Encoding.ASCII.GetString(payload).TrimEnd());
+        }
+    }
+
     [Fact]
     public async Task A_member_that_never_reads_again_is_cut_off()
     {
