@@ -34,8 +34,9 @@ public static class ForwardedNodes
             ReadOnlySpan<byte> rest = head.FieldValue(field);
             while (!rest.IsEmpty)
             {
-                ReadOnlySpan<byte> element = TakeUntil(ref rest, (byte)',');
-                nodes.Add(ReadFor(element));
+                ReadOnlySpan<byte> element = TakeUntil(ref rest, (byte)',', out bool isWhole);
+                // A client that leaves a quoted string open makes one element of its own and what the proxies append to the line: nobody's word.
+                nodes.Add(isWhole ? ReadFor(element) : null);
             }
         }
 
@@ -48,7 +49,7 @@ public static class ForwardedNodes
         bool isFound = false;
         while (!element.IsEmpty)
         {
-            ReadOnlySpan<byte> pair = TakeUntil(ref element, (byte)';').Trim(" \t"u8);
+            ReadOnlySpan<byte> pair = TakeUntil(ref element, (byte)';', out _).Trim(" \t"u8);
             int equals = pair.IndexOf((byte)'=');
             if (equals < 0 || !Ascii.EqualsIgnoreCase(pair[..equals], "for"u8))
             {
@@ -65,8 +66,8 @@ public static class ForwardedNodes
         return found;
     }
 
-    /// <summary>Takes what stands before a separator that is not in a quoted string.</summary>
-    private static ReadOnlySpan<byte> TakeUntil(ref ReadOnlySpan<byte> rest, byte separator)
+    /// <summary>Takes what stands before a separator that is not in a quoted string. It is not whole when it ends inside of one.</summary>
+    private static ReadOnlySpan<byte> TakeUntil(ref ReadOnlySpan<byte> rest, byte separator, out bool isWhole)
     {
         bool isQuoted = false;
         int end = 0;
@@ -82,6 +83,7 @@ public static class ForwardedNodes
             }
         }
 
+        isWhole = !isQuoted;
         end = Math.Min(end, rest.Length);
         ReadOnlySpan<byte> taken = rest[..end];
         rest = end < rest.Length ? rest[(end + 1)..] : default;

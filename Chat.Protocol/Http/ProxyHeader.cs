@@ -19,6 +19,10 @@ public static class ProxyHeader
     /// <summary>Addresses take 36 bytes, or 216 for local ones; the rest are vectors such as the TLS ones. Beyond it is no proxy.</summary>
     private const int BinaryPayloadBytesMax = 2048;
 
+    // The highest values of version 2's families (AF_UNIX) and transports (DGRAM).
+    private const int BinaryFamilyMax = 3;
+    private const int BinaryTransportMax = 2;
+
     private static ReadOnlySpan<byte> Signature => "\r\n\r\n\0\r\nQUIT\n"u8;
 
     private static ReadOnlySpan<byte> TextStart => "PROXY "u8;
@@ -114,9 +118,19 @@ public static class ProxyHeader
 
         ReadOnlySpan<byte> addresses = bytes[BinaryHeaderBytes..used];
         (int addressBytes, int pairBytes) = (bytes[13] >> 4) switch { 1 => (4, 12), 2 => (16, 36), _ => (0, 0) };
-        if (command == 0 || addressBytes == 0)
+        if (command == 0)
         {
-            return ParseStatus.Complete; // LOCAL, or a family without an IP address.
+            return ParseStatus.Complete; // LOCAL: of the proxy's own, whatever the rest says.
+        }
+
+        if (bytes[13] >> 4 > BinaryFamilyMax || (bytes[13] & 0xF) > BinaryTransportMax)
+        {
+            return ParseStatus.Invalid; // Section 2.2: to be rejected.
+        }
+
+        if (addressBytes == 0)
+        {
+            return ParseStatus.Complete; // A family without an IP address.
         }
 
         if (addresses.Length < pairBytes)
@@ -137,5 +151,7 @@ public static class ProxyHeader
         return word;
     }
 
-    private static bool IsPort(ReadOnlySpan<byte> text) => DecimalDigits.TryParse(text, out long port) && port <= ushort.MaxValue && text.Length <= 5;
+    /// <summary>As section 2.1 has it: without leading zeros.</summary>
+    private static bool IsPort(ReadOnlySpan<byte> text) =>
+        DecimalDigits.TryParse(text, out long port) && port <= ushort.MaxValue && (text.Length == 1 || text[0] != '0');
 }

@@ -27,6 +27,10 @@ public class ForwardedNodesTests
     [InlineData("Forwarded: for=_gazonk, for=unknown, proto=http\r\n", "- - -")]
     [InlineData("Forwarded: for=192.0.2.1;for=192.0.2.2\r\n", "-")]
     [InlineData("Forwarded: for=\"192.0.2.1, for=192.0.2.2\r\n", "-")]
+    [InlineData("Forwarded: for=192.0.2.9;x=\", for=203.0.113.9\r\n", "-")] // What the proxy appended is inside of the client's quoted string.
+    [InlineData("Forwarded: for=192.0.2.9;x=\", for=\"[2001:db8::1]:4711\"\r\n", "-")]
+    [InlineData("Forwarded: for=192.0.2.9;x=\"\\, for=\"[2001:db8::1]:4711\", for=198.51.100.7\r\n", "-")]
+    [InlineData("Forwarded: for=192.0.2.9;x=\"\r\nForwarded: for=203.0.113.9\r\n", "- 203.0.113.9")]
     [InlineData("Forwarded: host=\"a,for=192.0.2.1\\\"\";for=192.0.2.2\r\n", "192.0.2.2")]
     [InlineData("Forwarded: for=\"\\\r\n", "-")]
     public void Forwarded_tells_for_whom(string lines, string expected)

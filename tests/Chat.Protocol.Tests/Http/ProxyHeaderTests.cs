@@ -13,6 +13,7 @@ public class ProxyHeaderTests
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", "192.0.2.1")]
     [InlineData("PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n", "2001:db8::1")]
     [InlineData("PROXY TCP6 ::ffff:192.0.2.1 ::1 1 65535\r\n", "192.0.2.1")]
+    [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 0 0\r\n", "192.0.2.1")]
     [InlineData("PROXY UNKNOWN\r\n", null)]
     [InlineData("PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", null)]
     [InlineData(Signature + "\u0021\u0011\0\u000C" + "\u00C0\0\u0002\u0001" + "\u00C6\u0033\u0064\u0002" + "\u0001\u0002\u0003\u0004", "192.0.2.1")]
@@ -51,6 +52,7 @@ public class ProxyHeaderTests
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443 5\r\n")]
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 56324 65536\r\n")]
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 +1 443\r\n")]
+    [InlineData("PROXY TCP4 192.0.2.1 198.51.100.2 0080 443\r\n")]
     [InlineData("PROXY TCP4  192.0.2.1 198.51.100.2 1 443\r\n")]
     [InlineData("PROXY TCP4 2001:db8::1 198.51.100.2 1 443\r\n")]
     [InlineData("PROXY TCP6 192.0.2.1 2001:db8::2 1 443\r\n")]
@@ -63,6 +65,8 @@ public class ProxyHeaderTests
     [InlineData(Signature + "\u0022\u0011\0\0")]
     [InlineData(Signature + "\u0021\u0011\0\u0004abcd")]
     [InlineData(Signature + "\u0021\u0011\u00FF\u00FF")]
+    [InlineData(Signature + "\u0021\u0041\0\0")] // A family above AF_UNIX.
+    [InlineData(Signature + "\u0021\u0013\0\u000C" + "\u00C0\0\u0002\u0001" + "\u00C6\u0033\u0064\u0002" + "\u0001\u0002\u0003\u0004")] // A transport above DGRAM.
     public void What_is_no_header_is_refused(string text) =>
         Assert.Equal(ParseStatus.Invalid, Parse(Segments.BytePerSegment(Encoding.Latin1.GetBytes(text))).Status);
 
