@@ -68,6 +68,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
     {
         _memberships?.TryRemove(membership.Group.Room.Id, out _);
         Leave(membership);
+        membership.Welcomed();
     }
 
     /// <summary>Enters the default room, or says hello without one. Shard thread, once.</summary>
@@ -258,9 +259,9 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
 
     private void SendAck(long roomId, long seq, long id, string? nonceText, bool isDuplicate)
     {
-        // The sender's own event goes first, as documented: a commit can be quicker than the fan-out of a busy shard.
+        // The welcome goes first, and then the sender's own event: a commit can be quicker than a replay, and than the fan-out of a busy shard.
         Membership? membership = DefaultRoom is null ? _memberships?.GetValueOrDefault(roomId) : _first;
-        if (membership is { Group: { IsActive: true } group } && group.Seq < seq)
+        if (membership is not null && (!membership.IsWelcomed || (membership.Group.IsActive && membership.Group.Seq < seq)))
         {
             var work = new ShardWork(
                 static (target, argument) =>
@@ -270,7 +271,15 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
                 },
                 this,
                 (roomId, seq, id, nonceText, isDuplicate));
-            group.WhenServed(seq, work);
+            if (membership.IsWelcomed)
+            {
+                membership.Group.WhenServed(seq, work);
+            }
+            else
+            {
+                (membership.Answers ??= []).Add(work);
+            }
+
             return;
         }
 
@@ -297,7 +306,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         CheckBacklog();
     }
 
-    /// <summary>Heads as far as they have been sent from here: a client that has less has lost something.</summary>
+    /// <summary>Heads as far as they have been sent from here: a client that has less has lost something. None of a room before its welcome.</summary>
     private void SendPong()
     {
         if (!IsOpen)
@@ -306,16 +315,19 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         }
 
         Span<byte> payload = stackalloc byte[EventBytesMax];
-        if (DefaultRoom is not null)
+        if (_first is { IsWelcomed: true })
         {
-            SendText(payload[..Events.WritePong(payload, DefaultRoom.Id, _first!.Group.Seq)]);
+            SendText(payload[..Events.WritePong(payload, _first.Group.Room.Id, _first.Group.Seq)]);
         }
         else
         {
             SendText(payload[..Events.WritePong(payload)]);
             foreach (Membership membership in _memberships?.Values ?? [])
             {
-                SendText(payload[..Events.WritePong(payload, membership.Group.Room.Id, membership.Group.Seq)]);
+                if (membership.IsWelcomed)
+                {
+                    SendText(payload[..Events.WritePong(payload, membership.Group.Room.Id, membership.Group.Seq)]);
+                }
             }
         }
 
@@ -359,6 +371,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
             if (_memberships.TryGetValue(room.Id, out Membership? earlier))
             {
                 Leave(earlier);
+                membership.Answers = earlier.Answers;
             }
             else if (_memberships.Count >= Shard.Limits.SubscriptionsMax)
             {
@@ -377,6 +390,7 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         if (_memberships is not null && _memberships.TryRemove(roomId, out Membership? membership))
         {
             Leave(membership);
+            membership.Welcomed();
             Span<byte> payload = stackalloc byte[EventBytesMax];
             SendText(payload[..Events.WriteUnsubscribed(payload, roomId)]);
         }

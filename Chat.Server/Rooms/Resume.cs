@@ -113,6 +113,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         }
 
         membership.Group.Add(membership);
+        membership.Welcomed();
         session.CheckBacklog();
     }
 

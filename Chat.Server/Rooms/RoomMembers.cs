@@ -25,6 +25,24 @@ internal sealed class Membership(ChatSession session, RoomMembers group)
 
     /// <summary>The session left the room: what a pending replay brings is dropped.</summary>
     public bool HasLeft { get; set; }
+
+    /// <summary>Its session has been sent the room's welcome, which comes before everything else of the room.</summary>
+    public bool IsWelcomed { get; private set; }
+
+    /// <summary>Answers that wait for the welcome, which may wait for the database; null when there are none.</summary>
+    public List<ShardWork>? Answers { get; set; }
+
+    /// <summary>The welcome has been sent, and what comes right behind it: now the answers go.</summary>
+    public void Welcomed()
+    {
+        IsWelcomed = true;
+        List<ShardWork>? answers = Answers;
+        Answers = null;
+        foreach (ShardWork work in answers ?? [])
+        {
+            work.Run(work.Target, work.Argument);
+        }
+    }
 }
 
 /// <summary>

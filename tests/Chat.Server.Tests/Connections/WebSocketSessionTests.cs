@@ -57,6 +57,82 @@ public sealed class WebSocketSessionTests
     }
 
     [Fact]
+    public async Task What_is_said_before_the_welcome_is_answered_behind_it()
+    {
+        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await setup.CommitAsync("missed");
+        setup.Room.Sweep(long.MaxValue / 2, 0); // The replay has to come from the database.
+        setup.Store.MayRead = mayRead.Task;
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet, new ResumePoint(0, setup.Epoch));
+        _shard.TurnAll();
+
+        Assert.True(Say(session, """{"type":"message","content":"early","nonce":"n"}"""));
+        Assert.True(Say(session, """{"type":"ping"}"""));
+        await setup.CommitAsync("later"); // The earlier one is durable as well, and its session knows.
+        _shard.TurnAll();
+        SentFrame pong = Assert.Single(outlet.Frames());
+        Assert.Equal(("pong", false), (pong.Type, pong.Has("room_id")));
+
+        mayRead.SetResult();
+        await _shard.TurnUntilAsync(() => outlet.Frames().Exists(static frame => frame.Type == "ack"));
+        Assert.Equal(["pong", "welcome", "message", "message", "message", "ack"], outlet.Frames().Select(static frame => frame.Type));
+        Assert.Equal(["missed", "early", "later"], outlet.Messages().Select(static message => message.Content));
+    }
+
+    [Fact]
+    public async Task An_answer_that_waits_for_a_welcome_is_given_also_when_none_comes()
+    {
+        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await setup.CommitAsync("missed");
+        setup.Room.Sweep(long.MaxValue / 2, 0);
+        setup.Store.MayRead = mayRead.Task;
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet, new ResumePoint(0, setup.Epoch));
+        _shard.TurnAll();
+        Assert.True(Say(session, """{"type":"message","content":"early","nonce":"n"}"""));
+        await setup.CommitAsync("later");
+        _shard.TurnAll();
+        Assert.Empty(outlet.Frames());
+
+        mayRead.SetException(new IOException("the disk is gone"));
+        await _shard.TurnUntilAsync(() => outlet.Frames().Count > 0);
+
+        Assert.Equal("ack", outlet.Frames()[0].Type);
+    }
+
+    [Fact]
+    public async Task An_answer_that_waits_for_a_welcome_comes_behind_that_of_a_second_subscription()
+    {
+        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await setup.CommitAsync("missed");
+        setup.Room.Sweep(long.MaxValue / 2, 0);
+        setup.Store.MayRead = mayRead.Task;
+        var outlet = new TestOutlet();
+        var session = new ChatSession(_shard, outlet, setup.Ann, DateTimeOffset.MaxValue, room: null, setup.Services);
+        session.Start(ResumePoint.None);
+        Subscribe(new ResumePoint(0, setup.Epoch));
+        Assert.True(Say(session, """{"type":"message","room_id":1,"content":"early","nonce":"n"}"""));
+        await setup.CommitAsync("later");
+        _shard.TurnAll();
+        Assert.Equal("welcome", Assert.Single(outlet.Frames()).Type); // The connection's.
+
+        Subscribe(ResumePoint.None);
+
+        Assert.Equal(["welcome", "welcome", "ack"], outlet.Frames().Select(static frame => frame.Type));
+        mayRead.SetResult();
+
+        void Subscribe(ResumePoint point)
+        {
+            _shard.Post((target, _) => ((ChatSession)target).Subscribe(setup.Room, point), session);
+            _shard.TurnAll();
+        }
+    }
+
+    [Fact]
     public async Task A_message_that_finds_the_ring_full_waits_and_nothing_behind_it_is_read()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync(ringBytesMax: 4096);
