@@ -130,6 +130,11 @@ internal sealed partial class ChatConnectionHandler(
     {
         using var requests = new HttpConnection(connection, http);
         _requests[requests] = true;
+        if (http.IsStopping)
+        {
+            requests.ExpireNow(); // It may have come too late for StopWaiting to see it.
+        }
+
         try
         {
             AcceptedHandshake? handshake = await requests.RunAsync();

@@ -129,7 +129,11 @@ internal abstract class WebSocketSession
     public void Enter(ResumePoint resume)
     {
         Shard.Add(this);
-        Begin(resume);
+        if (!Shard.TryCloseLate(this))
+        {
+            Begin(resume);
+        }
+
         Shard.FlushLater(Outlet);
     }
 

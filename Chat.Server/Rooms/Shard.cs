@@ -38,6 +38,7 @@ internal abstract class Shard
     private readonly List<Outlet> _unflushed = [];
     private readonly ArrayBufferWriter<byte> _compressed = new();
     private readonly ArrayBufferWriter<byte> _joined = new();
+    private CloseAllRequest? _closeAll;
     private WebSocketSession?[] _sessions = [];
     private int _sleeping = 1;
     private long _turnMsMax;
@@ -167,9 +168,21 @@ internal abstract class Shard
     /// <summary>Looks at every session's deadlines; called about once a second. Any thread.</summary>
     public void PostSweep() => Post(static (shard, _) => ((Shard)shard).Sweep(), this);
 
-    /// <summary>Closes every session, with its own close handshake. Any thread.</summary>
+    /// <summary>Closes every session, with its own close handshake; also those that come later. Any thread.</summary>
     public void PostCloseAll(ushort code, string reason) =>
         Post(static (shard, argument) => ((Shard)shard).CloseAll((CloseAllRequest)argument!), this, new CloseAllRequest(code, reason));
+
+    /// <summary>Closes a session that has just come, when all are closed. Shard thread.</summary>
+    public bool TryCloseLate(WebSocketSession session)
+    {
+        if (_closeAll is not { } request)
+        {
+            return false;
+        }
+
+        session.Close(request.Code, request.Reason);
+        return true;
+    }
 
     /// <summary>Makes a sleeping shard run. Any thread, once per sleep.</summary>
     protected abstract void Wake();
@@ -453,6 +466,7 @@ internal abstract class Shard
 
     private void CloseAll(CloseAllRequest request)
     {
+        _closeAll = request;
         // What waits has been published and made durable: its events and acknowledgements go before the close.
         while (TryRelease(isAny: true, out RoomMembers held))
         {

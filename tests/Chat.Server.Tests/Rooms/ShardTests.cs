@@ -210,6 +210,22 @@ public sealed class ShardTests
     }
 
     [Fact]
+    public async Task A_session_that_comes_when_all_are_closed_is_closed_as_well()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        _shard.PostCloseAll(1001, "server is stopping");
+        _shard.TurnAll();
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet);
+        _shard.TurnAll();
+
+        Assert.Equal(1001, Assert.Single(outlet.Frames()).CloseCode);
+        session.Stop();
+        _shard.TurnAll();
+        Assert.Equal((0, 0), (_shard.SessionCount, setup.Room.MemberCount));
+    }
+
+    [Fact]
     public async Task A_turn_sends_a_limited_part_of_one_room()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
