@@ -159,7 +159,7 @@ internal static class SettingTable
     public static readonly Setting<int> ResumeEventsMax = Integer("RESUME_EVENTS_MAX", 500, 1, 10_000, "events",
         "Longest gap replayed over the socket; beyond it, paging over REST costs the server less.");
     public static readonly Setting<int> ResumeBytesMax = Integer("RESUME_BYTES_MAX", Mib, 4 * Kib, 256 * Mib, "bytes",
-        "Largest gap replayed over the socket; as much as a member may be behind.");
+        "Largest gap replayed over the socket; at most BACKLOG_BYTES_MAX, or it would be cut off as a slow consumer's.");
     public static readonly Setting<int> NonceWindowMs = Integer("NONCE_WINDOW_MS", 600_000, 1000, 24 * HourMs, "ms",
         "How long a nonce is known after its message became durable; 10 minutes outlast any resend after a lost connection.");
     public static readonly Setting<int> NoncesPerRoomMax = Integer("NONCES_PER_ROOM_MAX", 10_000, 1, 10_000_000, "nonces",

@@ -134,7 +134,7 @@ internal static class SettingsReader
             BacklogBytesMax = values.Get(SettingTable.BacklogBytesMax),
             BacklogTimeMaxMs = values.Get(SettingTable.BacklogTimeMaxMs),
             ResumeEventsMax = values.Get(SettingTable.ResumeEventsMax),
-            ResumeBytesMax = values.Get(SettingTable.ResumeBytesMax),
+            ResumeBytesMax = Math.Min(values.Get(SettingTable.ResumeBytesMax), values.Get(SettingTable.BacklogBytesMax)),
             NonceWindowMs = values.Get(SettingTable.NonceWindowMs),
             NoncesPerRoomMax = values.Get(SettingTable.NoncesPerRoomMax),
         },

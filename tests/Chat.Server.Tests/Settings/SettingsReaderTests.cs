@@ -164,6 +164,12 @@ public sealed class SettingsReaderTests
     public void Limits_that_contradict_each_other_stop_the_start(string file, string problem) =>
         Assert.StartsWith(problem, Read(file: file).Problem);
 
+    [Theory]
+    [InlineData("BACKLOG_BYTES_MAX=524288", 524288)]
+    [InlineData("RESUME_BYTES_MAX=65536", 65536)]
+    public void A_replay_is_no_larger_than_what_a_member_may_be_behind(string file, int expected) =>
+        Assert.Equal(expected, Read(file: file).Settings!.Rooms.ResumeBytesMax);
+
     [Fact]
     public void Every_kind_of_setting_takes_a_valid_value()
     {
