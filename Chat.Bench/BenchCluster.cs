@@ -25,10 +25,10 @@ internal sealed class BenchCluster : IAsyncDisposable
 {
     public const string Nonce = "0123456789abcdef";
 
-    private static readonly Lazy<Task<PostgresCluster>> Cluster = new(() => PostgresCluster.StartAsync(IsDurable));
+    private static readonly Lazy<Task<PostgresCluster>> Cluster = new(() => PostgresCluster.StartAsync(fsync: !IsDry));
 
-    /// <summary>With fsync, which the times are about. To be set before the first cluster.</summary>
-    public static bool IsDurable { get; set; } = true;
+    /// <summary>Nobody looks at the times: no fsync, and one batch where there are many. To be set before the first cluster.</summary>
+    public static bool IsDry { get; set; }
 
     private readonly byte[] _content = [.. Enumerable.Repeat((byte)'x', 128)];
     private long _lastId;
@@ -78,6 +78,10 @@ internal sealed class BenchCluster : IAsyncDisposable
         connection.Open();
         return connection;
     }
+
+    /// <summary>So many rows in batches of that size; in a dry run one batch.</summary>
+    public MessageRecord[][] NextBatches(int rows, int batchRows) =>
+        [.. Enumerable.Range(0, IsDry ? 1 : rows / batchRows).Select(_ => NextRows(batchRows))];
 
     /// <summary>The next rows, with contents of 128 bytes: runs of a room each, ascending.</summary>
     public MessageRecord[] NextRows(int count)

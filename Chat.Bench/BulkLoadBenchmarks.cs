@@ -36,7 +36,7 @@ public class BulkLoadBenchmarks
     public void MakeRows()
     {
         _cluster.TruncateAsync().GetAwaiter().GetResult();
-        _batches = [.. Enumerable.Range(0, Rows / BatchRows).Select(_ => _cluster.NextRows(BatchRows))];
+        _batches = _cluster.NextBatches(Rows, BatchRows);
         File.WriteAllLines(TextFile, _batches.SelectMany(static batch => batch).Select(static record => string.Join(
             '\t', record.Id, record.RoomId, record.Seq, record.Epoch, record.SenderId, record.Nonce, System.Text.Encoding.UTF8.GetString(record.Content.Span),
             DateTime.UnixEpoch.AddMilliseconds(record.CreatedAtUnixMs).ToString("yyyy-MM-dd HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture))));

@@ -47,7 +47,7 @@ public class CopyBatchBenchmarks : IAsyncDisposable
     public void MakeRows()
     {
         _cluster.TruncateAsync().GetAwaiter().GetResult();
-        _batches = [.. Enumerable.Range(0, Rows / BatchRows).Select(_ => _cluster.NextRows(BatchRows))];
+        _batches = _cluster.NextBatches(Rows, BatchRows);
     }
 
     [Benchmark(Baseline = true, OperationsPerInvoke = Rows)]

@@ -20,7 +20,7 @@ internal static class DryRun
     {
         Type[] types = [.. typeof(DryRun).Assembly.GetTypes().Where(static type => BenchmarksOf(type).Any()).OrderBy(static type => type.Name, StringComparer.Ordinal)];
         int failed = 0;
-        BenchCluster.IsDurable = false; // Thousands of commits, and nobody looks at the time.
+        BenchCluster.IsDry = true;
         foreach (Type type in types)
         {
             failed += Try(type);
