@@ -1,3 +1,4 @@
+using System.Data;
 using System.Net.Sockets;
 using Npgsql;
 
@@ -23,6 +24,13 @@ internal static class PostgresErrors
         ObjectDisposedException => true,
         _ => false,
     };
+
+    /// <summary>
+    /// The same, on a connection that was held before: one that Npgsql has found dead meanwhile (by its keepalive, or in a rollback) says no more
+    /// than that it is not open, as it would to a program that forgot to open it.
+    /// </summary>
+    internal static bool IsUnavailable(Exception e, NpgsqlConnection? connection) =>
+        IsUnavailable(e) || (e is InvalidOperationException && connection?.FullState is ConnectionState.Broken or ConnectionState.Closed);
 
     /// <summary>The message without the statement or its values.</summary>
     internal static string Describe(Exception e) =>

@@ -78,7 +78,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
             connection!.Dispose();
             throw;
         }
-        catch (Exception e) when (PostgresErrors.IsUnavailable(e) || e is PostgresException)
+        catch (Exception e) when (PostgresErrors.IsUnavailable(e, connection) || e is PostgresException)
         {
             connection?.Dispose();
             throw new AppendException(AppendErrorKind.Transient, PostgresErrors.Describe(e), e);
@@ -101,7 +101,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
         {
             throw;
         }
-        catch (Exception e) when (PostgresErrors.IsUnavailable(e))
+        catch (Exception e) when (PostgresErrors.IsUnavailable(e, _connection))
         {
             _lost.Add(_backend);
             throw new AppendException(AppendErrorKind.Transient, PostgresErrors.Describe(e), e);
@@ -220,7 +220,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
 
     private static DateTime CreatedAt(MessageRecord record) => DateTime.UnixEpoch.AddMilliseconds(record.CreatedAtUnixMs);
 
-    /// <summary>The transaction is rolled back by now, so the connection takes queries.</summary>
+    /// <summary>The transaction is rolled back by now, so the connection takes queries, unless it broke meanwhile.</summary>
     private AppendException NewBadRows(ReadOnlySpan<MessageRecord> batch, Exception cause)
     {
         try
@@ -228,7 +228,7 @@ internal sealed class PostgresMessageWriter : IMessageWriter
             var badRows = BadRows.Find(batch, ids => Missing("users", ids), ids => Missing("rooms", ids));
             return new AppendException(AppendErrorKind.BadRows, PostgresErrors.Describe(cause), cause, badRows);
         }
-        catch (Exception e) when (PostgresErrors.IsUnavailable(e) || e is PostgresException)
+        catch (Exception e) when (PostgresErrors.IsUnavailable(e, _connection) || e is PostgresException)
         {
             return new AppendException(AppendErrorKind.Transient, PostgresErrors.Describe(e), e);
         }

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using Chat.Storage.Postgres;
 using Chat.TestKit;
+using Npgsql;
 
 namespace Chat.Storage.Tests;
 
@@ -120,6 +122,46 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         Assert.True(lost.IsCompleted);
 
         await running.Store.PingAsync(Stop).WaitAsync(Patience, Stop);
+    }
+
+    [Fact]
+    public async Task A_connection_that_keepalives_found_dead_is_replaced()
+    {
+        var cluster = await postgres.ClusterAsync();
+        await using var proxy = new TcpProxy(cluster.Port);
+        var url = await cluster.CreateDatabaseAsync();
+        await using var running = await RunningLog.StartAsync(new PostgresTestDatabase(url), Options);
+        // Only the writer's connection sends keepalives, so that the fault meets none of the store's others.
+        await using var dataSource = NpgsqlDataSource.Create($"{Through(proxy, url).ConnectionString};Pooling=false;Keepalive=1");
+        using var writer = PostgresMessageWriter.Open(dataSource, session: 1, new LostBackends());
+        writer.Append([running.Message(1, 1)], resend: false);
+
+        await proxy.Plan(ProxyFault.Cut, ProxyDirection.ToServer, 0).WaitAsync(Patience, Stop);
+        // Npgsql's keepalive may be at it still, and then tells an append why the connection broke; later ones hear only that it is not open.
+        for (var i = 0; i < 2; i++)
+            Assert.Equal(AppendErrorKind.Transient, Assert.Throws<AppendException>(() => writer.Append([running.Message(1, 2)], resend: false)).Kind);
+    }
+
+    [Fact]
+    public async Task A_connection_lost_while_a_refused_batch_is_rolled_back_is_replaced_and_the_bad_row_found()
+    {
+        var cluster = await postgres.ClusterAsync();
+        await using var proxy = new TcpProxy(cluster.Port);
+        var url = await cluster.CreateDatabaseAsync();
+        await using var running = await RunningLog.StartAsync(Through(proxy, url), Options);
+        var room = running.Log.OpenRoom(1, 0);
+        Assert.Null(await running.Append(room, running.Message(1, 1)).WaitAsync(Patience, Stop));
+        proxy.Record();
+        Assert.Equal(AppendFailure.UnknownSender, await running.Append(room, running.Message(1, 2, senderId: 404)).WaitAsync(Patience, Stop));
+        var (toServer, _) = proxy.Recorded();
+        int rollback = MessageStarts(toServer).First(start => toServer.AsSpan(start + 5).StartsWith("ROLLBACK"u8));
+
+        var cut = proxy.Plan(ProxyFault.Cut, ProxyDirection.ToServer, rollback);
+        Assert.Equal(AppendFailure.UnknownSender, await running.Append(room, running.Message(1, 3, senderId: 404)).WaitAsync(Patience, Stop));
+
+        Assert.True(cut.IsCompleted);
+        Assert.Equal(1, running.Log.Statistics.Retries);
+        Assert.Null(await running.Append(room, running.Message(1, 4)).WaitAsync(Patience, Stop));
     }
 
     private static PostgresTestDatabase Through(TcpProxy proxy, string url, int commandTimeoutSeconds = 30)
