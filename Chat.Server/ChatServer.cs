@@ -321,7 +321,6 @@ internal sealed partial class ChatServer
         {
             try
             {
-                await store.InitializeAsync(stopping);
                 return await store.BeginSessionAsync(stopping);
             }
             catch (StoreUnavailableException exception)

@@ -2,7 +2,7 @@ namespace Chat.Storage;
 
 /// <summary>
 /// Everything the server asks of its database except appending messages, which goes through <see cref="MessageLog"/>.
-/// Call order: <see cref="InitializeAsync"/>, <see cref="BeginSessionAsync"/>, the rest, <see cref="EndSessionAsync"/>, dispose.
+/// Call order: <see cref="BeginSessionAsync"/>, the rest, <see cref="EndSessionAsync"/>, dispose.
 /// Safe for many threads. No method keeps the caller's thread: PostgreSQL is awaited, SQLite (synchronous by nature)
 /// runs on thread-pool threads of its own choosing.
 /// </summary>
@@ -16,16 +16,18 @@ public interface IChatStore : IAsyncDisposable
     TimeSpan CommitIntervalMin(int rooms);
 
     /// <summary>
-    /// Brings the schema to the version this build knows. May be repeated, and called by several servers at once.
+    /// Brings the schema to the version this build knows, whoever has the database: for what needs no session. A server begins one, which does
+    /// the same. May be repeated, and called by several at once.
     /// </summary>
     /// <exception cref="StoreSchemaException">The schema is newer than this build, or the database cannot hold it.</exception>
     Task InitializeAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// Takes the database over for this server, until <see cref="EndSessionAsync"/> or dispose. Waits for what an earlier
-    /// server still has in flight, and fences that server off: no batch of it commits afterwards.
+    /// Takes the database over for this server, until <see cref="EndSessionAsync"/> or dispose, and then brings its schema to the version this build
+    /// knows. Waits for what an earlier server still has in flight, and fences that server off: no batch of it commits afterwards.
     /// </summary>
-    /// <exception cref="StoreInUseException">Another server holds it.</exception>
+    /// <exception cref="StoreInUseException">Another server holds it, and finds it unchanged.</exception>
+    /// <exception cref="StoreSchemaException">As <see cref="InitializeAsync"/>.</exception>
     Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken);
 
     /// <summary>

@@ -69,6 +69,7 @@ public sealed class PostgresStore : IChatStore
     public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
     {
         await LockSessionAsync(cancellationToken).ConfigureAwait(false);
+        await PostgresSchema.MigrateAsync(_sessionConnection!, cancellationToken).ConfigureAwait(false);
         // The update waits for transactions of an earlier session (each holds the row FOR SHARE), so what they commit is counted below.
         await using (var command = new NpgsqlCommand(
             """

@@ -85,6 +85,7 @@ public sealed class SqliteStore : IChatStore
         {
             throw new StoreInUseException($"Another server has {_path} open.", e);
         }
+        await InitializeAsync(cancellationToken).ConfigureAwait(false);
         var session = await _connections.WriteAsync(connection =>
         {
             connection.Execute(

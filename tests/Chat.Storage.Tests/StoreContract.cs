@@ -50,11 +50,14 @@ public abstract class StoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Many_servers_may_initialize_one_database_at_once()
+    public async Task Of_many_servers_that_start_at_once_with_an_empty_database_one_makes_its_schema_and_has_it()
     {
         await using var database = await CreateDatabaseAsync();
         var stores = Enumerable.Range(0, 8).Select(_ => database.NewStore()).ToArray();
-        await Task.WhenAll(stores.Select(store => Task.Run(() => store.InitializeAsync(Stop), Stop)));
+        var starts = stores.Select(store => Task.Run(() => store.BeginSessionAsync(Stop), Stop)).ToArray();
+        await Task.WhenAny(Task.WhenAll(starts));
+        Assert.Equal(new StoreSession(1, 0), await Assert.Single(starts, start => start.IsCompletedSuccessfully));
+        Assert.All(starts.Where(start => start.IsFaulted), start => Assert.IsType<StoreInUseException>(start.Exception!.InnerException));
         Assert.Equal(3, (await stores[0].ListRoomsAsync(Stop)).Count);
         foreach (var store in stores)
             await store.DisposeAsync();
@@ -140,8 +143,11 @@ public abstract class StoreContract : IAsyncLifetime
     public async Task A_second_server_is_refused_while_the_first_has_its_session()
     {
         await Store.BeginSessionAsync(Stop);
+        // As if the first were an older build.
+        await Database.ExecuteAsync($"DELETE FROM schema_version WHERE version = {PostgresSchema.Version}");
         await using var second = Database.NewStore();
         await Assert.ThrowsAsync<StoreInUseException>(() => second.BeginSessionAsync(Stop));
+        await Database.ExecuteAsync($"INSERT INTO schema_version (version) VALUES ({PostgresSchema.Version})"); // Would be refused, had the second done so.
         await Store.EndSessionAsync(Stop);
         Assert.Equal(1, (await second.BeginSessionAsync(Stop)).Epoch);
     }

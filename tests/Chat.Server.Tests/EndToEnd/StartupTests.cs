@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Reflection;
 using Chat.Server.Settings;
 using Chat.TestKit;
+using Microsoft.Data.Sqlite;
 
 namespace Chat.Server.Tests.EndToEnd;
 
@@ -101,11 +102,17 @@ public sealed class StartupTests : IDisposable
     public async Task Two_servers_do_not_share_one_folder()
     {
         await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite);
+        await using var database = new SqliteConnection($"Data Source={Path.Combine(server.Folder, "data", "chat.db")};Pooling=False");
+        await database.OpenAsync(TestContext.Current.CancellationToken);
+        await using var command = new SqliteCommand("DELETE FROM schema_version WHERE version = 2", database); // As if the first were an older build.
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
         await using var second = ServerProcess.Start(ServerLaunch.Sqlite, server.Folder);
 
         Assert.Equal(1, await second.ExitAsync());
-        Assert.Single(second.Errors);
+        Assert.Contains("Another server", Assert.Single(second.Errors), StringComparison.Ordinal);
         Assert.Equal(200, (await server.GetAsync("/readyz")).Status);
+        command.CommandText = "SELECT max(version) FROM schema_version";
+        Assert.Equal(1L, await command.ExecuteScalarAsync(TestContext.Current.CancellationToken)); // The second has changed nothing.
     }
 
     [Fact]
