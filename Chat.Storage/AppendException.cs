@@ -46,6 +46,8 @@ public sealed class AppendException(
 
     public AppendErrorKind Kind { get; } = kind;
 
-    /// <summary>The rows at fault, ascending; empty when the database did not say which.</summary>
+    /// <summary>
+    /// The rows at fault, ascending; empty when the database did not say which. All rows whose room is missing are among them.
+    /// </summary>
     public IReadOnlyList<BadRow> BadRows { get; } = badRows ?? [];
 }

@@ -73,13 +73,16 @@ internal sealed class Batch(int rowsMax)
     /// <summary>Valid until the next <see cref="Clear"/>.</summary>
     internal ReadOnlyMemory<MessageRecord> Rows(int start, int count) => _rows.AsMemory(start, count);
 
-    /// <summary>The database refuses this row; a row whose tombstone it refuses as well has no place to go and is left out.</summary>
+    /// <summary>The database refuses this row; a tombstone only for want of its room, and is left out.</summary>
     internal void Refuse(int index, AppendFailure failure)
     {
-        Invariant.Require(_failures[index] != AppendFailure.UnknownRoom);
-        _failures[index] = _failures[index] is null ? failure : AppendFailure.UnknownRoom;
+        Invariant.Require(_failures[index] is null || (failure == AppendFailure.UnknownRoom && _failures[index] != failure));
+        _failures[index] = failure;
         _hasFailures = true;
     }
+
+    /// <summary>The row goes again as it was.</summary>
+    internal void Forgive(int index) => _failures[index] = null;
 
     /// <summary>Tells the rooms of a range how far they are durable now.</summary>
     internal void CommitRooms(int start, int count)

@@ -203,6 +203,11 @@ internal sealed class Lane
                 CloseWriter();
                 switch (e.Kind)
                 {
+                    case AppendErrorKind.BadRows when e.BadRows.Count == 0 && count == 1 && _batch.FailureOf(start) is not null:
+                        // A tombstone, and its room is there: without it the room would have a hole. Somebody allows less in the table than we store,
+                        // and may have refused the row for the same reason.
+                        _batch.Forgive(start);
+                        goto case AppendErrorKind.Transient;
                     case AppendErrorKind.Transient:
                         Retries++;
                         if (++_failedAttempts == 2)

@@ -24,5 +24,9 @@ internal static class SqliteErrors
     internal static bool IsUnique(SqliteException e) =>
         e.SqliteExtendedErrorCode is raw.SQLITE_CONSTRAINT_UNIQUE or raw.SQLITE_CONSTRAINT_PRIMARYKEY;
 
+    /// <summary>The data of a row is at fault, or what somebody allows in the tables.</summary>
+    internal static bool IsRefusal(SqliteException e) =>
+        e.SqliteErrorCode is raw.SQLITE_CONSTRAINT or raw.SQLITE_MISMATCH or raw.SQLITE_TOOBIG && !IsUnique(e);
+
     internal static StoreUnavailableException Unavailable(SqliteException e) => new($"SQLite: {e.Message}", e);
 }

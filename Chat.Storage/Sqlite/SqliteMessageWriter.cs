@@ -58,7 +58,7 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         catch (SqliteException e)
         {
             Rollback();
-            if (SqliteErrors.IsForeignKey(e))
+            if (SqliteErrors.IsRefusal(e))
                 throw NewBadRows(batch, e);
             throw ToAppendException(e, resend);
         }
@@ -204,12 +204,8 @@ internal sealed class SqliteMessageWriter : IMessageWriter
 
     private static AppendException ToAppendException(SqliteException e, bool resend)
     {
-        var kind = AppendErrorKind.Transient;
         // A taken (room_id, seq) or id: the resend compares ids and so tells an earlier success from a second server.
-        if (SqliteErrors.IsUnique(e))
-            kind = resend ? AppendErrorKind.SequenceConflict : AppendErrorKind.Transient;
-        else if (e.SqliteErrorCode is raw.SQLITE_CONSTRAINT or raw.SQLITE_MISMATCH or raw.SQLITE_TOOBIG)
-            kind = AppendErrorKind.BadRows;
+        var kind = SqliteErrors.IsUnique(e) && resend ? AppendErrorKind.SequenceConflict : AppendErrorKind.Transient;
         return new AppendException(kind, $"SQLite: {e.Message}", e);
     }
 
@@ -218,7 +214,7 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         try
         {
             var badRows = BadRows.Find(batch, ids => Missing("users", ids), ids => Missing("rooms", ids));
-            return new AppendException(AppendErrorKind.BadRows, $"{badRows.Count} rows cannot be stored.", cause, badRows);
+            return new AppendException(AppendErrorKind.BadRows, cause is null ? "A row is not text." : $"SQLite: {cause.Message}", cause, badRows);
         }
         catch (SqliteException e)
         {

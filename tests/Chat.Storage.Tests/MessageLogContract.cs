@@ -109,6 +109,34 @@ public abstract class MessageLogContract : IAsyncLifetime
         Assert.Equal(2, await running.Store.LastSeqAsync(1, Stop));
     }
 
+    [Theory]
+    [InlineData("sender_id IS NOT NULL", AppendFailure.UnknownSender)] // Once there is a place for its tombstone, the row is as bad as before.
+    [InlineData("seq = 1", null)] // And this row was good all the time.
+    public async Task A_row_whose_tombstone_is_refused_as_well_waits_and_leaves_no_hole(string accepted, AppendFailure? expected)
+    {
+        await using var running = await RunningLog.StartAsync(Database);
+        var room = running.Log.OpenRoom(1, 0);
+        Assert.Null(await running.Append(room, running.Message(1, 1)));
+        await AcceptOnlyAsync(accepted);
+        var cannotCommit = running.NextCannotCommit();
+        var third = running.Append(room, running.Message(1, 3));
+        var second = running.Append(room, running.Message(1, 2, senderId: expected is null ? null : 404));
+        Assert.Same(cannotCommit, await Task.WhenAny(cannotCommit, second, third));
+        Assert.False(running.Log.IsHealthy);
+
+        await AcceptAllAsync();
+        Assert.Equal([expected, null], await Task.WhenAll(second, third));
+        Assert.True(running.Log.IsHealthy);
+        var stored = await running.Store.ReadMessagesAsync(1, null, 0, 10, Stop);
+        Assert.Equal([(1, false), (2, expected is not null), (3, false)], stored.Select(message => (message.Seq, message.IsTombstone)));
+    }
+
+    /// <summary>As an operator's constraint, or a partition that is missing.</summary>
+    /// <param name="accepted">On rows of <c>messages</c>.</param>
+    protected abstract Task AcceptOnlyAsync(string accepted);
+
+    protected abstract Task AcceptAllAsync();
+
     [Fact]
     public async Task A_log_full_of_rows_or_bytes_refuses_until_there_is_room()
     {
@@ -342,6 +370,13 @@ public sealed class SqliteMessageLogTests : MessageLogContract
 {
     protected override Task<TestDatabase> CreateDatabaseAsync() => Task.FromResult<TestDatabase>(new SqliteTestDatabase());
 
+    protected override Task AcceptOnlyAsync(string accepted) => Database.ExecuteAsync($"""
+        CREATE TRIGGER accepted AFTER INSERT ON messages WHEN (SELECT NOT ({accepted}) FROM messages WHERE id = NEW.id)
+        BEGIN SELECT RAISE(ABORT, 'Not accepted.'); END
+        """);
+
+    protected override Task AcceptAllAsync() => Database.ExecuteAsync("DROP TRIGGER accepted");
+
     [Fact]
     public async Task A_file_locked_by_another_program_delays_and_loses_nothing()
     {
@@ -364,6 +399,11 @@ public sealed class SqliteMessageLogTests : MessageLogContract
 public sealed class PostgresMessageLogTests(PostgresFixture postgres) : MessageLogContract
 {
     protected override Task<TestDatabase> CreateDatabaseAsync() => postgres.CreateDatabaseAsync();
+
+    protected override Task AcceptOnlyAsync(string accepted) =>
+        Database.ExecuteAsync($"ALTER TABLE messages ADD CONSTRAINT accepted CHECK ({accepted})");
+
+    protected override Task AcceptAllAsync() => Database.ExecuteAsync("ALTER TABLE messages DROP CONSTRAINT accepted");
 
     [Fact]
     public async Task Connections_cut_under_load_lose_and_double_nothing()
