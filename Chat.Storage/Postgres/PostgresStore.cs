@@ -230,7 +230,8 @@ public sealed class PostgresStore : IChatStore
     /// <returns>Rows changed.</returns>
     private Task<int> ExecuteAsync(string sql, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>
     {
-        await using var command = Command(sql, values);
+        await using var connection = await _pool.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await using var command = Command(connection, sql, values);
         return await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
     });
 
@@ -238,29 +239,35 @@ public sealed class PostgresStore : IChatStore
         string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values)
         where T : class
     {
-        var rows = await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
+        await using var connection = await RentAsync(cancellationToken).ConfigureAwait(false);
+        var rows = await AllAsync(connection, sql, row, cancellationToken, values).ConfigureAwait(false);
         return rows.Count == 0 ? null : rows[0];
     }
 
     /// <summary>
     /// A read that finds its pooled connection dead (the database restarted while it was idle) empties the pool and asks once more,
     /// so that a restart does not cost one failed request for each pooled connection. One that was silent until the timeout empties the pool only:
-    /// the caller has waited long enough. Writes are not repeated: their outcome is unclear.
+    /// the caller has waited long enough. One that got no connection leaves the pool alone: of those in use it knows nothing. Writes are not repeated:
+    /// their outcome is unclear.
     /// </summary>
     private async Task<List<T>> ReadAsync<T>(
         string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values)
     {
-        try
+        await using (var connection = await RentAsync(cancellationToken).ConfigureAwait(false))
         {
-            return await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
+            try
+            {
+                return await AllAsync(connection, sql, row, cancellationToken, values).ConfigureAwait(false);
+            }
+            catch (StoreUnavailableException e)
+            {
+                _pool.Clear();
+                if (e.InnerException is NpgsqlException { InnerException: TimeoutException })
+                    throw;
+            }
         }
-        catch (StoreUnavailableException e)
-        {
-            _pool.Clear();
-            if (e.InnerException is NpgsqlException { InnerException: TimeoutException })
-                throw;
-            return await AllAsync(sql, row, cancellationToken, values).ConfigureAwait(false);
-        }
+        await using var next = await RentAsync(cancellationToken).ConfigureAwait(false);
+        return await AllAsync(next, sql, row, cancellationToken, values).ConfigureAwait(false);
     }
 
     private async Task<T?> ReadFirstAsync<T>(
@@ -271,10 +278,13 @@ public sealed class PostgresStore : IChatStore
         return rows.Count == 0 ? null : rows[0];
     }
 
-    private Task<List<T>> AllAsync<T>(
-        string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>
+    private Task<NpgsqlConnection> RentAsync(CancellationToken cancellationToken) =>
+        GuardAsync(async () => await _pool.OpenConnectionAsync(cancellationToken).ConfigureAwait(false));
+
+    private static Task<List<T>> AllAsync<T>(
+        NpgsqlConnection connection, string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>
     {
-        await using var command = Command(sql, values);
+        await using var command = Command(connection, sql, values);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         var rows = new List<T>();
         while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
@@ -282,10 +292,10 @@ public sealed class PostgresStore : IChatStore
         return rows;
     });
 
-    private NpgsqlCommand Command(string sql, object[] values)
+    private static NpgsqlCommand Command(NpgsqlConnection connection, string sql, object[] values)
     {
 #pragma warning disable CA2100 // Literals of this file only; values travel as parameters.
-        var command = _pool.CreateCommand(sql);
+        var command = new NpgsqlCommand(sql, connection);
 #pragma warning restore CA2100
         foreach (var value in values)
             command.Parameters.Add(new NpgsqlParameter { Value = value });

@@ -348,6 +348,30 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         await Assert.ThrowsAsync<StoreInUseException>(() => refused);
     }
 
+    [Fact]
+    public async Task A_read_that_gets_no_connection_of_a_busy_pool_leaves_the_pool_as_it_is()
+    {
+        var connectionString = ((PostgresTestDatabase)Database).ConnectionString;
+        await using var store = new PostgresStore($"{connectionString};Application Name=one;Maximum Pool Size=1;Timeout=1");
+        await store.PingAsync(Stop);
+        await using var holder = new NpgsqlConnection(connectionString + ";Pooling=false");
+        await holder.OpenAsync(Stop);
+        await using var backend = new NpgsqlCommand(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'one'", holder);
+        var pooled = await backend.ExecuteScalarAsync(Stop);
+        Task<UserRecord?> busy;
+        await using (var transaction = await holder.BeginTransactionAsync(Stop))
+        {
+            await using (var hold = new NpgsqlCommand("LOCK TABLE users IN ACCESS EXCLUSIVE MODE", holder))
+                await hold.ExecuteNonQueryAsync(Stop);
+            busy = store.FindUserByIdAsync(1, Stop);
+            await Assert.ThrowsAsync<StoreUnavailableException>(() => store.PingAsync(Stop));
+        }
+        Assert.Null(await busy);
+        await store.PingAsync(Stop);
+        Assert.Equal(pooled, await backend.ExecuteScalarAsync(Stop));
+    }
+
     /// <summary>A step that takes longer hangs, also on a machine that is busy with much else.</summary>
     private const int PatienceSeconds = 60;
 
