@@ -44,21 +44,30 @@ internal sealed class AccountEndpoints(
         }
 
         CancellationToken aborted = call.Aborted;
-        // Before the expensive hash; a race of two registrations is decided by the store.
-        if (await store.FindUserByEmailAsync(email, aborted) is not null)
+        string? hash = null;
+        try
         {
-            return EmailTaken(client);
-        }
+            // Before the expensive hash; a race of two registrations is decided by the store.
+            if (await store.FindUserByEmailAsync(email, aborted) is not null)
+            {
+                return EmailTaken(client);
+            }
 
-        string? hash = await hasher.HashAsync(password, aborted);
-        if (hash is null)
+            hash = await hasher.HashAsync(password, aborted);
+            if (hash is null)
+            {
+                limits.GiveBackRegistration(client);
+                return Problem.Busy(hasher.RetryAfterSeconds);
+            }
+
+            UserRecord? user = await store.CreateUserAsync(email, username, hash, aborted);
+            return user is null ? EmailTaken(client) : SessionOf(201, user);
+        }
+        catch (Exception exception) when (exception is StoreUnavailableException || (exception is OperationCanceledException && hash is null))
         {
-            limits.GiveBackRegistration(client);
-            return Problem.Busy(hasher.RetryAfterSeconds);
+            limits.GiveBackRegistration(client); // Not when its client left later than that: the account may have been made.
+            throw;
         }
-
-        UserRecord? user = await store.CreateUserAsync(email, username, hash, aborted);
-        return user is null ? EmailTaken(client) : SessionOf(201, user);
     }
 
     /// <summary>It tells that there is an account, which is worth as much as a guess at a password: the same limit holds.</summary>
@@ -97,16 +106,24 @@ internal sealed class AccountEndpoints(
             return TooManyAttempts(retryAfterSeconds);
         }
 
-        UserRecord? user = isEmail
-            ? await store.FindUserByEmailAsync(email, aborted)
-            : null;
-        // An unknown e-mail costs the same hash as a wrong password: the time of the answer tells nothing.
-        PasswordVerdict verdict = user is null
-            ? await hasher.VerifyUnknownAsync(request.Password, aborted)
-            : await hasher.VerifyAsync(request.Password, user.PasswordHash, aborted);
-        if (verdict != PasswordVerdict.Mismatch)
+        UserRecord? user;
+        PasswordVerdict? verdict = null;
+        try
         {
-            limits.GiveBackLogin(email, client);
+            user = isEmail
+                ? await store.FindUserByEmailAsync(email, aborted)
+                : null;
+            // An unknown e-mail costs the same hash as a wrong password: the time of the answer tells nothing.
+            verdict = user is null
+                ? await hasher.VerifyUnknownAsync(request.Password, aborted)
+                : await hasher.VerifyAsync(request.Password, user.PasswordHash, aborted);
+        }
+        finally
+        {
+            if (verdict != PasswordVerdict.Mismatch)
+            {
+                limits.GiveBackLogin(email, client); // Also when the database is away, or the client left before its turn: nothing was compared.
+            }
         }
 
         return verdict switch
