@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -44,8 +45,11 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
                 if (settings.Tls is { } tls)
                 {
                     // Its handshake stands before our own deadlines, and gets no more time than a head.
-                    listen.UseHttps(
-                        LoadCertificate(tls), https => https.HandshakeTimeout = TimeSpan.FromMilliseconds(settings.Http.HeadTimeoutMs));
+                    listen.UseHttps(https =>
+                    {
+                        LoadCertificate(tls, https);
+                        https.HandshakeTimeout = TimeSpan.FromMilliseconds(settings.Http.HeadTimeoutMs);
+                    });
                 }
 
                 listen.Run(handler.OnConnectedAsync);
@@ -92,11 +96,16 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
         }
     }
 
-    private static X509Certificate2 LoadCertificate(TlsFiles files)
+    private static void LoadCertificate(TlsFiles files, HttpsConnectionAdapterOptions https)
     {
         using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(files.CertFile, files.KeyFile);
         // Through PKCS #12: Windows does not take a key that lives in memory only.
-        return X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+        https.ServerCertificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+        // The intermediates, which no client has to know (RFC 8446 section 4.4.2). The first one is the certificate itself.
+        https.ServerCertificateChain = [];
+        https.ServerCertificateChain.ImportFromPemFile(files.CertFile);
+        https.ServerCertificateChain[0].Dispose();
+        https.ServerCertificateChain.RemoveAt(0);
     }
 
     /// <summary>Kestrel asks for an application; no connection ever reaches it.</summary>

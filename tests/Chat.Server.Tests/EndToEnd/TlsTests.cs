@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using Chat.TestKit;
 
 namespace Chat.Server.Tests.EndToEnd;
@@ -22,6 +23,26 @@ public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.
         await socket.NextMessagesAsync(1, 2);
         await socket.NextAsync("ack");
         Assert.Equal(1000, await socket.CloseAsync());
+    }
+
+    [Fact]
+    public async Task A_client_that_trusts_the_root_alone_is_sent_what_leads_there()
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(_server.Url.Host, _server.Url.Port, TestContext.Current.CancellationToken);
+        await using var tls = new SslStream(client.GetStream());
+        var policy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            DisableCertificateDownloads = true,
+            RevocationMode = X509RevocationMode.NoCheck,
+        };
+        policy.CustomTrustStore.Add(fixture.Root);
+
+        await tls.AuthenticateAsClientAsync(
+            new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = policy }, TestContext.Current.CancellationToken);
+
+        Assert.True(tls.IsAuthenticated);
     }
 
     [Fact]
@@ -85,12 +106,16 @@ public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.
             : base(ServerLaunch.Sqlite.With("TLS_CERT_FILE", folder.File("cert.pem")).With("TLS_KEY_FILE", folder.File("key.pem")))
         {
             _folder = folder;
-            TestCertificate.Write(folder.File("cert.pem"), folder.File("key.pem"));
+            Root = TestCertificate.Write(folder.File("cert.pem"), folder.File("key.pem"));
         }
+
+        /// <summary>Whom its clients trust.</summary>
+        public X509Certificate2 Root { get; }
 
         public override async ValueTask DisposeAsync()
         {
             await base.DisposeAsync();
+            Root.Dispose();
             _folder.Dispose();
         }
     }
