@@ -490,7 +490,4 @@ internal sealed partial class ChatServer
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Stopped without storing more; what was not acknowledged may be lost")]
     private static partial void StoppedBroken(ILogger logger);
-
-    /// <summary>The server cannot start as it is configured; the message is for the operator.</summary>
-    private sealed class StartException(string message) : Exception(message);
 }

@@ -1,4 +1,6 @@
 using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Chat.Server.Settings;
 using Microsoft.AspNetCore.Builder;
@@ -22,14 +24,17 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
 {
     private readonly WebApplication _services;
     private readonly IServer _server;
+    private readonly ServerSettings _settings;
 
     /// <param name="settings">Host, port and TLS.</param>
     /// <param name="handler">The last middleware.</param>
     /// <param name="transport">What Kestrel binds through; null for its own.</param>
     /// <param name="loggers">Outlives this.</param>
+    /// <exception cref="StartException">HOST is not found, or the certificate cannot be used.</exception>
     public KestrelEndpoint(
         ServerSettings settings, ConnectionHandler handler, IConnectionListenerFactory? transport, ILoggerFactory loggers)
     {
+        _settings = settings;
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         if (transport is not null)
@@ -64,8 +69,19 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
     /// <summary>What clients type, with the ports that were really bound. After <see cref="StartAsync"/>.</summary>
     public IReadOnlyCollection<string> Urls => [.. _server.Features.GetRequiredFeature<IServerAddressesFeature>().Addresses];
 
-    /// <exception cref="IOException">The address cannot be bound.</exception>
-    public Task StartAsync() => _server.StartAsync(new NoApplication(), CancellationToken.None);
+    /// <exception cref="IOException">The port is in use.</exception>
+    /// <exception cref="StartException">The address cannot be bound for another reason.</exception>
+    public async Task StartAsync()
+    {
+        try
+        {
+            await _server.StartAsync(new NoApplication(), CancellationToken.None);
+        }
+        catch (SocketException exception)
+        {
+            throw HostException(_settings, exception);
+        }
+    }
 
     /// <summary>Stops accepting at once, and waits for the connections to end; when <paramref name="patience"/> ends, aborts them.</summary>
     public Task StopAsync(CancellationToken patience) => _server.StopAsync(patience);
@@ -91,21 +107,43 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
         }
         else
         {
-            IPAddress address = IPAddress.TryParse(settings.Host, out IPAddress? parsed) ? parsed : Dns.GetHostAddresses(settings.Host)[0];
+            IPAddress address = IPAddress.TryParse(settings.Host, out IPAddress? parsed) ? parsed : FindHost(settings);
             kestrel.Listen(address, settings.Port, configure);
         }
     }
 
+    private static IPAddress FindHost(ServerSettings settings)
+    {
+        try
+        {
+            return Dns.GetHostAddresses(settings.Host)[0];
+        }
+        catch (Exception exception) when (exception is SocketException or ArgumentException) // Or it is too long for a name.
+        {
+            throw HostException(settings, exception);
+        }
+    }
+
+    private static StartException HostException(ServerSettings settings, Exception exception) =>
+        new($"HOST: cannot listen at {settings.Host}, port {settings.Port}: {exception.Message}", exception);
+
     private static void LoadCertificate(TlsFiles files, HttpsConnectionAdapterOptions https)
     {
-        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(files.CertFile, files.KeyFile);
-        // Through PKCS #12: Windows does not take a key that lives in memory only.
-        https.ServerCertificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
-        // The intermediates, which no client has to know (RFC 8446 section 4.4.2). The first one is the certificate itself.
-        https.ServerCertificateChain = [];
-        https.ServerCertificateChain.ImportFromPemFile(files.CertFile);
-        https.ServerCertificateChain[0].Dispose();
-        https.ServerCertificateChain.RemoveAt(0);
+        try
+        {
+            using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(files.CertFile, files.KeyFile);
+            // Through PKCS #12: Windows does not take a key that lives in memory only.
+            https.ServerCertificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+            // The intermediates, which no client has to know (RFC 8446 section 4.4.2). The first one is the certificate itself.
+            https.ServerCertificateChain = [];
+            https.ServerCertificateChain.ImportFromPemFile(files.CertFile);
+            https.ServerCertificateChain[0].Dispose();
+            https.ServerCertificateChain.RemoveAt(0);
+        }
+        catch (Exception exception) when (exception is CryptographicException or ArgumentException) // The latter for the key of another certificate.
+        {
+            throw new StartException($"TLS_CERT_FILE, TLS_KEY_FILE: {exception.Message}", exception);
+        }
     }
 
     /// <summary>Kestrel asks for an application; no connection ever reaches it.</summary>

@@ -44,7 +44,8 @@ internal sealed partial class Acceptor : IConnectionListener
     private uint _next;
     private bool _isUnbound;
 
-    /// <exception cref="IOException">The address cannot be bound.</exception>
+    /// <exception cref="AddressInUseException">The port is in use.</exception>
+    /// <exception cref="SocketException">The address cannot be bound for another reason.</exception>
     public Acceptor(IPEndPoint endPoint, SocketShard[] shards, int backlog, ILogger logger)
     {
         _shards = shards;

@@ -84,6 +84,42 @@ public sealed class StartupTests : IDisposable
         Assert.False(File.Exists(_folder.File("data/chat.db"))); // It might be another server's, who would have been replaced.
     }
 
+    [Theory]
+    [InlineData("192.0.2.1", "auto")] // RFC 5737: nobody's.
+    [InlineData("192.0.2.1", "sockets")]
+    [InlineData("host.invalid", "auto")] // RFC 6761.
+    [InlineData("host.invalid", "sockets")]
+    public async Task A_host_that_cannot_be_listened_at_is_told_in_one_line(string host, string transport)
+    {
+        (int code, string output) = await RunAsync(ServerLaunch.Sqlite.With("HOST", host).With("TRANSPORT", transport).With("LOG_FORMAT", "text"));
+
+        Assert.Equal(1, code);
+        string line = Assert.Single(output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Contains("Cannot start: HOST: ", line, StringComparison.Ordinal);
+        Assert.Contains(host, line, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_certificate_that_is_malformed_or_of_another_key_is_told_in_one_line(bool isMalformed)
+    {
+        TestCertificate.Write(_folder.File("cert.pem"), _folder.File("key.pem")).Dispose();
+        TestCertificate.Write(_folder.File("another.pem"), _folder.File("key.pem")).Dispose();
+        if (isMalformed)
+        {
+            await File.WriteAllTextAsync(
+                _folder.File("cert.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", TestContext.Current.CancellationToken);
+        }
+
+        (int code, string output) = await RunAsync(ServerLaunch.Sqlite
+            .With("TRANSPORT", "").With("TLS_CERT_FILE", _folder.File("cert.pem")).With("TLS_KEY_FILE", _folder.File("key.pem")).With("LOG_FORMAT", "text"));
+
+        Assert.Equal(1, code);
+        string line = Assert.Single(output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Contains("Cannot start: TLS_CERT_FILE, TLS_KEY_FILE: ", line, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_file_that_is_no_database_is_told_in_one_line_and_stays()
     {
