@@ -14,11 +14,26 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
         Room? room = await rooms.FindAsync(roomId, cancellationToken);
         if (room is not null && !room.IsKnownMember(userId))
         {
+            int departures = room.Departures;
             await store.AddMemberAsync(roomId, userId, cancellationToken);
-            room.RememberMember(userId);
+            room.RememberMember(userId, departures);
         }
 
         return room;
+    }
+
+    /// <summary>The user is no member from now on.</summary>
+    /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
+    public async ValueTask LeaveAsync(Room room, long userId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await store.RemoveMemberAsync(room.Id, userId, cancellationToken);
+        }
+        finally
+        {
+            room.ForgetMember(userId); // It may have been stored although the answer did not come.
+        }
     }
 
     /// <summary>

@@ -270,8 +270,7 @@ internal sealed class RoomEndpoints(
             return Problem.NoSuchRoom;
         }
 
-        await store.RemoveMemberAsync(room.Id, call.Caller!.UserId, call.Aborted);
-        room.ForgetMember(call.Caller!.UserId);
+        await subscriptions.LeaveAsync(room, call.Caller!.UserId, call.Aborted);
         return Response.NoContent;
     }
 

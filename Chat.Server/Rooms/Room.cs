@@ -28,6 +28,7 @@ internal sealed class Room
     private readonly RoomMembers?[] _members;
     private readonly NonceWindow _nonces;
     private readonly ConcurrentDictionary<long, bool> _knownMembers = new();
+    private int _departures;
     private RoomRing _ring;
     private long _lastSeq;
     private int _reseating;
@@ -89,9 +90,33 @@ internal sealed class Room
     /// <summary>The user is a member according to the store, as this server has seen. Saves the store a look at every connect.</summary>
     public bool IsKnownMember(long userId) => _knownMembers.ContainsKey(userId);
 
-    public void RememberMember(long userId) => _knownMembers.TryAdd(userId, true);
+    /// <summary>How often somebody was forgotten: taken before a join is stored, for <see cref="RememberMember"/>.</summary>
+    public int Departures => Volatile.Read(ref _departures);
 
-    public void ForgetMember(long userId) => _knownMembers.TryRemove(userId, out _);
+    /// <summary>
+    /// The store has this member; unless anybody left in the meantime, since that may have been this user, stored later than the join. Who is not
+    /// remembered is stored once more with the next join.
+    /// </summary>
+    public void RememberMember(long userId, int departures)
+    {
+        lock (_knownMembers) // Or a leave could fall between the look and what follows from it.
+        {
+            if (_departures == departures)
+            {
+                _knownMembers.TryAdd(userId, true);
+            }
+        }
+    }
+
+    /// <summary>The store may not have this member any more.</summary>
+    public void ForgetMember(long userId)
+    {
+        lock (_knownMembers)
+        {
+            _departures++;
+            _knownMembers.TryRemove(userId, out _);
+        }
+    }
 
     /// <summary>The members on one shard. Only that shard's thread.</summary>
     public RoomMembers MembersOn(Shard shard)

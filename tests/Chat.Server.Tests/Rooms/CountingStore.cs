@@ -2,9 +2,10 @@ using Chat.Storage;
 
 namespace Chat.Server.Tests.Rooms;
 
-/// <summary>A real store that counts what is asked of it.</summary>
+/// <summary>A real store that counts what is asked of it, and answers when it may.</summary>
 internal sealed class CountingStore(IChatStore store) : IChatStore
 {
+    private readonly TaskCompletionSource _added = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _pagesRead;
     private int _epochsSearched;
 
@@ -14,6 +15,15 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
 
     /// <summary>Pages are read when this has completed.</summary>
     public Task MayRead { get; set; } = Task.CompletedTask;
+
+    /// <summary>Calls that add a member, and have stored it, return when this has completed.</summary>
+    public Task MayEndAdding { get; set; } = Task.CompletedTask;
+
+    /// <summary>Calls that remove a member, and have stored that, return when this has completed.</summary>
+    public Task MayEndRemoving { get; set; } = Task.CompletedTask;
+
+    /// <summary>A member has been stored.</summary>
+    public Task Added => _added.Task;
 
     public async Task<IReadOnlyList<MessageRecord>> ReadMessagesAsync(
         long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken)
@@ -55,11 +65,21 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
 
     public Task<RoomRecord> CreateRoomAsync(string name, CancellationToken cancellationToken) => store.CreateRoomAsync(name, cancellationToken);
 
-    public Task<bool> AddMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
-        store.AddMemberAsync(roomId, userId, cancellationToken);
+    public async Task<bool> AddMemberAsync(long roomId, long userId, CancellationToken cancellationToken)
+    {
+        bool isNew = await store.AddMemberAsync(roomId, userId, cancellationToken);
+        Task mayEnd = MayEndAdding;
+        _added.TrySetResult();
+        await mayEnd;
+        return isNew;
+    }
 
-    public Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
-        store.RemoveMemberAsync(roomId, userId, cancellationToken);
+    public async Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken)
+    {
+        bool wasMember = await store.RemoveMemberAsync(roomId, userId, cancellationToken);
+        await MayEndRemoving;
+        return wasMember;
+    }
 
     public Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
         store.ListMembersAsync(roomId, cancellationToken);
