@@ -98,7 +98,11 @@ internal sealed class PipeOutlet : Outlet
         }
         else
         {
-            _backlogSinceMs = _shard.NowMs;
+            if (_backlogSinceMs == 0)
+            {
+                _backlogSinceMs = _shard.NowMs;
+            }
+
             _flush.UnsafeOnCompleted(_onFlushed);
         }
     }
@@ -136,8 +140,11 @@ internal sealed class PipeOutlet : Outlet
             return;
         }
 
-        _backlogSinceMs = 0;
-        if (_backlogLength > 0)
+        if (_backlogLength == 0)
+        {
+            _backlogSinceMs = 0;
+        }
+        else
         {
             byte[] backlog = _backlog!;
             int length = _backlogLength;

@@ -88,6 +88,40 @@ public sealed class PipeOutletTests
     }
 
     [Fact]
+    public void A_backlog_that_never_goes_away_is_as_old_as_its_beginning()
+    {
+        var time = new SteppedTime();
+        var shard = new TestShard(0, RoomSetup.Limits, time);
+        var outlet = new PipeOutlet(shard, _pipe.Writer, () => { });
+        long startedMs = shard.NowMs;
+        Write(300);
+        for (int i = 0; i < 3; i++)
+        {
+            Write(300);
+            time.Step(1000);
+            Read(300); // The flush ends, and what has waited for it fills the pipe again.
+            Assert.Equal(startedMs, outlet.BacklogSinceMs);
+        }
+
+        Read(300);
+        Assert.Equal((0, 0L), (outlet.BacklogBytes, outlet.BacklogSinceMs));
+        Write(300);
+        Assert.Equal(startedMs + 3000, outlet.BacklogSinceMs);
+
+        void Write(int bytes)
+        {
+            outlet.Write(Bytes(bytes));
+            outlet.Flush();
+        }
+
+        void Read(int bytes)
+        {
+            Assert.Equal(bytes, Take().Length);
+            shard.TurnAll();
+        }
+    }
+
+    [Fact]
     public void Whatever_is_written_and_read_in_any_pieces_arrives_whole_and_in_order() =>
         Gen.Select(Gen.Bool, Gen.Int[1, 600]).Array[1, 60].Sample(
             steps =>
