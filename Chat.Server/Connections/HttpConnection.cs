@@ -27,6 +27,9 @@ internal sealed class HttpConnection : IDisposable
     /// </summary>
     private const int UnflushedBytesMax = 64 * 1024;
 
+    /// <summary>Content up to this size keeps its buffer while the connection waits for its next request.</summary>
+    private const int IdleBodyBytesMax = 4096;
+
     /// <summary>For an address that has all the connections it may have: nothing is read, allocated or logged.</summary>
     private static readonly byte[] TooMany =
         "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"u8.ToArray();
@@ -38,7 +41,7 @@ internal sealed class HttpConnection : IDisposable
     private readonly RequestParser _parser;
     private readonly RequestHead _head = new();
     private readonly RestCall _call = new();
-    private readonly ArrayBufferWriter<byte> _body = new();
+    private ArrayBufferWriter<byte> _body = new();
     private CountedContent? _counted;
     private long _deadlineMs;
     private bool _expired;
@@ -113,7 +116,13 @@ internal sealed class HttpConnection : IDisposable
         Phase phase = Phase.Head;
         while (phase != Phase.Done)
         {
-            ReadResult read = await _input.ReadAsync();
+            ValueTask<ReadResult> reading = _input.ReadAsync();
+            if (phase == Phase.Idle && !reading.IsCompleted)
+            {
+                ReleaseBuffers();
+            }
+
+            ReadResult read = await reading;
             if (read.IsCanceled && Volatile.Read(ref _expired))
             {
                 bool isIdle = phase == Phase.Idle || read.Buffer.IsEmpty;
@@ -226,6 +235,16 @@ internal sealed class HttpConnection : IDisposable
         _departure?.Dispose();
         _head.Dispose();
         TakePlace()?.Dispose();
+    }
+
+    /// <summary>The next request may be a minute away, and there may be thousands of connections that wait for theirs.</summary>
+    private void ReleaseBuffers()
+    {
+        _head.Dispose();
+        if (_body.Capacity > IdleBodyBytesMax)
+        {
+            _body = new ArrayBufferWriter<byte>();
+        }
     }
 
     /// <summary>False: answered with an error, or the peer is gone or too slow.</summary>

@@ -53,6 +53,7 @@ internal sealed class RestCall
     /// <summary>The answer has been written, and its content may be overwritten.</summary>
     public void End()
     {
+        Content = default; // Its buffer is the connection's, which may let go of it.
         if (_rented is not null)
         {
             ArrayPool<byte>.Shared.Return(_rented);
