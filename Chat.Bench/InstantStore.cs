@@ -28,6 +28,9 @@ internal sealed class InstantStore : IChatStore
 
     public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken) =>
+        throw new NotSupportedException();
+
     public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) => throw new NotSupportedException();

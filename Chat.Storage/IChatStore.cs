@@ -57,6 +57,10 @@ public interface IChatStore : IAsyncDisposable
 
     Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken);
 
+    /// <summary>Stores another hash of the same password, unless the one that was read has been replaced since.</summary>
+    /// <returns>False when there is no such user with that hash.</returns>
+    Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken);
+
     /// <summary>All rooms, by id.</summary>
     Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken);
 

@@ -126,12 +126,35 @@ internal sealed class AccountEndpoints(
             }
         }
 
+        if (verdict == PasswordVerdict.MatchNeedsRehash)
+        {
+            await RehashAsync(user!, request.Password, aborted);
+        }
+
         return verdict switch
         {
             PasswordVerdict.Busy => Problem.Busy(hasher.RetryAfterSeconds),
             PasswordVerdict.Match or PasswordVerdict.MatchNeedsRehash => SessionOf(200, user!),
             _ => Problem.BadCredentials,
         };
+    }
+
+    /// <summary>
+    /// Stores the hash at today's cost, while the password is at hand. The login holds whether or not that succeeds: when the gate is full or the
+    /// database away, the next one does it.
+    /// </summary>
+    private async Task RehashAsync(UserRecord user, string password, CancellationToken aborted)
+    {
+        try
+        {
+            if (await hasher.HashAsync(password, aborted) is { } hash)
+            {
+                await store.ReplacePasswordHashAsync(user.Id, user.PasswordHash, hash, aborted);
+            }
+        }
+        catch (StoreUnavailableException)
+        {
+        }
     }
 
     private async ValueTask<Response> GetMeAsync(RestCall call)

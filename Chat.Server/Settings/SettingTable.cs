@@ -81,7 +81,7 @@ internal static class SettingTable
     public static readonly Setting<int> PasswordCharsMax = Integer("PASSWORD_CHARS_MAX", 1024, 64, 4096, "characters",
         "Longest password for a new account; enough for any passphrase (NIST SP 800-63B asks for at least 64).");
     public static readonly Setting<int> Argon2MemoryKib = Integer("ARGON2_MEMORY_KIB", 19_456, 64, 262_144, "KiB",
-        "Memory of one password hash; the OWASP minimum for 2 iterations.");
+        "Memory of one password hash; the OWASP minimum for 2 iterations. Changed, older hashes are made anew when their users log in.");
     public static readonly Setting<int> Argon2Iterations = Integer("ARGON2_ITERATIONS", 2, 1, 16, "passes",
         "Passes over that memory; the OWASP minimum for 19 MiB.");
     public static readonly Setting<int> Argon2Parallelism = Integer("ARGON2_PARALLELISM", 1, 1, 16, "lanes",

@@ -146,6 +146,10 @@ public sealed class PostgresStore : IChatStore
     public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) =>
         ReadFirstAsync(UserColumns + "WHERE id = $1", ReadUser, cancellationToken, userId);
 
+    public async Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken) =>
+        await ExecuteAsync("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", cancellationToken, userId, oldHash, newHash)
+            .ConfigureAwait(false) == 1;
+
     public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) =>
         await ReadAsync(RoomColumns + "ORDER BY id", ReadRoom, cancellationToken).ConfigureAwait(false);
 

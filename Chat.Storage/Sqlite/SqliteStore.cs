@@ -137,6 +137,12 @@ public sealed class SqliteStore : IChatStore
     public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) =>
         _connections.ReadAsync(connection => connection.First(ReadUser, UserColumns + "WHERE id = @1", userId), cancellationToken);
 
+    public Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken) =>
+        _connections.WriteAsync(
+            connection => connection.Execute(
+                "UPDATE users SET password_hash = @3 WHERE id = @1 AND password_hash = @2", userId, oldHash, newHash) == 1,
+            cancellationToken);
+
     public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) =>
         await _connections.ReadAsync(connection => connection.All(ReadRoom, RoomColumns + "ORDER BY id"), cancellationToken).ConfigureAwait(false);
 

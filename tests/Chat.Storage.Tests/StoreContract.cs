@@ -83,6 +83,18 @@ public abstract class StoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_password_hash_is_replaced_unless_another_one_has_come_meanwhile()
+    {
+        var user = (await Store.CreateUserAsync("ida@example.org", "Ida", "old", Stop))!;
+
+        Assert.True(await Store.ReplacePasswordHashAsync(user.Id, "old", "new", Stop));
+        Assert.False(await Store.ReplacePasswordHashAsync(user.Id, "old", "newer", Stop));
+        Assert.False(await Store.ReplacePasswordHashAsync(404, "old", "newer", Stop));
+
+        Assert.Equal(user with { PasswordHash = "new" }, await Store.FindUserByIdAsync(user.Id, Stop));
+    }
+
+    [Fact]
     public async Task Of_many_registrations_of_one_email_at_once_one_wins()
     {
         var users = await Task.WhenAll(Enumerable.Range(0, 20).Select(i =>

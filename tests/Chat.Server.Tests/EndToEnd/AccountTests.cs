@@ -30,6 +30,29 @@ public abstract class AccountTests(ServerFixture fixture)
         Assert.All(answers.Where(answer => answer.Status != 201), answer => answer.IsProblem(409, "email_taken"));
     }
 
+    /// <summary>Of the reference implementation, at a cost that is not the server's.</summary>
+    [Fact]
+    public async Task A_login_stores_a_hash_of_todays_cost_in_place_of_an_older_one()
+    {
+        User user = await _server.RegisterAsync();
+        await _server.ExecuteSqlAsync($$"""
+            UPDATE users SET password_hash = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4' WHERE id = {{user.Id}}
+            """);
+
+        (await LoginAsync("wrong")).IsProblem(401, "bad_credentials");
+        Assert.StartsWith("$argon2id$v=19$m=256,t=2,p=1$", await HashAsync());
+        Assert.Equal(200, (await LoginAsync("password")).Status);
+        string stored = await HashAsync();
+        Assert.StartsWith("$argon2id$v=19$m=64,t=1,p=1$", stored);
+        Assert.Equal(200, (await LoginAsync("password")).Status);
+        Assert.Equal(stored, await HashAsync());
+
+        Task<Answer> LoginAsync(string password) =>
+            _server.PostAsync("/auth/login", $$"""{"email":"{{user.Email}}","password":"{{password}}"}""");
+
+        async Task<string> HashAsync() => (string)(await _server.ScalarSqlAsync($"SELECT password_hash FROM users WHERE id = {user.Id}"))!;
+    }
+
     [Fact]
     public async Task A_wrong_password_and_an_unknown_address_are_told_in_the_same_words()
     {

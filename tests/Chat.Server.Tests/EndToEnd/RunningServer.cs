@@ -242,7 +242,10 @@ public sealed class RunningServer : IAsyncDisposable
     private static long Number(string text) => long.Parse(text, CultureInfo.InvariantCulture);
 
     /// <summary>Changes the database behind the server's back.</summary>
-    public async Task ExecuteSqlAsync(string sql)
+    public Task ExecuteSqlAsync(string sql) => ScalarSqlAsync(sql);
+
+    /// <summary>The first column of the first row; null when there is none.</summary>
+    public async Task<object?> ScalarSqlAsync(string sql)
     {
         await using DbConnection connection = _launch.Store == StoreKind.Sqlite
             ? new SqliteConnection($"Data Source={Path.Combine(Folder, "data", "chat.db")};Foreign Keys=True;Pooling=False")
@@ -250,7 +253,7 @@ public sealed class RunningServer : IAsyncDisposable
         await connection.OpenAsync();
         await using DbCommand command = connection.CreateCommand();
         command.CommandText = sql;
-        await command.ExecuteNonQueryAsync();
+        return await command.ExecuteScalarAsync();
     }
 
     /// <summary>Keeps everybody else from writing to the database, until it is disposed. On SQLite.</summary>

@@ -59,6 +59,9 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
 
     public Task<UserRecord?> FindUserByIdAsync(long userId, CancellationToken cancellationToken) => store.FindUserByIdAsync(userId, cancellationToken);
 
+    public Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken) =>
+        store.ReplacePasswordHashAsync(userId, oldHash, newHash, cancellationToken);
+
     public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) => store.ListRoomsAsync(cancellationToken);
 
     public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) => store.FindRoomAsync(roomId, cancellationToken);
