@@ -19,7 +19,7 @@ public interface IChatStore : IAsyncDisposable
     /// Brings the schema to the version this build knows, whoever has the database: for what needs no session. A server begins one, which does
     /// the same. May be repeated, and called by several at once.
     /// </summary>
-    /// <exception cref="StoreSchemaException">The schema is newer than this build, or the database cannot hold it.</exception>
+    /// <exception cref="StoreSchemaException">The schema is newer than this build, the database cannot hold it, or what is there is damaged.</exception>
     Task InitializeAsync(CancellationToken cancellationToken);
 
     /// <summary>

@@ -6,5 +6,5 @@ public sealed class StoreUnavailableException(string message, Exception? innerEx
 /// <summary>Another server holds the database; starting a second one would number messages twice.</summary>
 public sealed class StoreInUseException(string message, Exception? innerException = null) : Exception(message, innerException);
 
-/// <summary>The schema is newer than this build knows, or the database cannot hold it. Needs a person.</summary>
+/// <summary>The schema is newer than this build knows, the database cannot hold it, or what is there is damaged. Needs a person.</summary>
 public sealed class StoreSchemaException(string message, Exception? innerException = null) : Exception(message, innerException);

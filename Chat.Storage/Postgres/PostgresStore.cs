@@ -59,14 +59,14 @@ public sealed class PostgresStore : IChatStore
     /// <summary>A commit costs this process little, and the database's own time already lets rows gather.</summary>
     public TimeSpan CommitIntervalMin(int rooms) => TimeSpan.FromMilliseconds(1);
 
-    public Task InitializeAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
+    public Task InitializeAsync(CancellationToken cancellationToken) => GuardStartAsync(async () =>
     {
         await using var connection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await PostgresSchema.MigrateAsync(connection, cancellationToken).ConfigureAwait(false);
         return true;
     });
 
-    public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
+    public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => GuardStartAsync(async () =>
     {
         await LockSessionAsync(cancellationToken).ConfigureAwait(false);
         await PostgresSchema.MigrateAsync(_sessionConnection!, cancellationToken).ConfigureAwait(false);
@@ -315,6 +315,24 @@ public sealed class PostgresStore : IChatStore
         catch (Exception e) when (PostgresErrors.IsUnavailable(e))
         {
             throw PostgresErrors.Unavailable(e);
+        }
+    }
+
+    private static async Task<T> GuardStartAsync<T>(Func<Task<T>> work)
+    {
+        try
+        {
+            return await GuardAsync(work).ConfigureAwait(false);
+        }
+        catch (PostgresException e) when (e.SqlState is
+            PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DuplicateTable or PostgresErrorCodes.DuplicateObject)
+        {
+            // Somebody runs init.sql by hand at the same time, under no lock of ours. Another attempt finds what that has made.
+            throw PostgresErrors.Unavailable(e);
+        }
+        catch (PostgresException e)
+        {
+            throw new StoreSchemaException(PostgresErrors.Describe(e), e);
         }
     }
 

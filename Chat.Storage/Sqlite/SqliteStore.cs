@@ -41,11 +41,15 @@ public sealed class SqliteStore : IChatStore
             await Task.Run(CreateFile, cancellationToken).ConfigureAwait(false);
             await _connections.WriteAsync(connection => { SqliteSchema.Migrate(connection); return true; }, cancellationToken).ConfigureAwait(false);
         }
-        catch (SqliteException e) when (SqliteErrors.IsDamaged(e))
+        catch (SqliteException e)
         {
-            throw new StoreSchemaException($"{_path} is no database of SQLite, or a damaged one: {e.Message}", e);
+            throw NewSchemaException(e);
         }
     }
+
+    /// <summary>What does not pass by itself, before there is a session.</summary>
+    private StoreSchemaException NewSchemaException(SqliteException e) => new(
+        SqliteErrors.IsDamaged(e) ? $"{_path} is no database of SQLite, or a damaged one: {e.Message}" : $"{_path} cannot be used: {e.Message}", e);
 
     private void CreateFile()
     {
@@ -81,25 +85,42 @@ public sealed class SqliteStore : IChatStore
             // The kernel drops this lock with the process, however it ends. The file is left there: deleting it would race.
             _lockFile ??= await Task.Run(() => OpenForOwner(_path + ".lock", FileShare.None), cancellationToken).ConfigureAwait(false);
         }
-        catch (IOException e)
+        catch (IOException e) when (IsSharingViolation(e))
         {
             throw new StoreInUseException($"Another server has {_path} open.", e);
         }
-        await InitializeAsync(cancellationToken).ConfigureAwait(false);
-        var session = await _connections.WriteAsync(connection =>
+        catch (IOException e)
         {
-            connection.Execute(
-                "UPDATE server_state SET epoch = epoch + (clean_stop = 0), session = session + 1, clean_stop = 0 WHERE id = 1");
-            Volatile.Write(ref _session, connection.Scalar("SELECT session FROM server_state WHERE id = 1")!.Value);
-            MessageRuns.AddAll(connection);
-            _connections.LengthenWal();
-            return new StoreSession(
-                (int)connection.Scalar("SELECT epoch FROM server_state WHERE id = 1")!.Value,
-                connection.Scalar("SELECT max(id) FROM messages") ?? 0);
-        }, cancellationToken).ConfigureAwait(false);
-        _backlog.Clear();
-        return session;
+            throw new StoreUnavailableException($"Cannot lock {_path}: {e.Message}", e);
+        }
+        await InitializeAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var session = await _connections.WriteAsync(RaiseSession, cancellationToken).ConfigureAwait(false);
+            _backlog.Clear();
+            return session;
+        }
+        catch (SqliteException e)
+        {
+            throw NewSchemaException(e);
+        }
     }
+
+    private StoreSession RaiseSession(SqliteConnection connection)
+    {
+        connection.Execute(
+            "UPDATE server_state SET epoch = epoch + (clean_stop = 0), session = session + 1, clean_stop = 0 WHERE id = 1");
+        Volatile.Write(ref _session, connection.Scalar("SELECT session FROM server_state WHERE id = 1")!.Value);
+        MessageRuns.AddAll(connection);
+        _connections.LengthenWal();
+        return new StoreSession(
+            (int)connection.Scalar("SELECT epoch FROM server_state WHERE id = 1")!.Value,
+            connection.Scalar("SELECT max(id) FROM messages") ?? 0);
+    }
+
+    /// <summary>What .NET makes of a lock that another has: ERROR_SHARING_VIOLATION on Windows, elsewhere the errno EWOULDBLOCK of flock.</summary>
+    private static bool IsSharingViolation(IOException e) => e.HResult ==
+        (OperatingSystem.IsWindows() ? unchecked((int)0x80070020) : OperatingSystem.IsLinux() ? 11 : 35);
 
     public async Task EndSessionAsync(CancellationToken cancellationToken)
     {

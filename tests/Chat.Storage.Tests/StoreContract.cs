@@ -1,5 +1,7 @@
 using System.Text;
 using Chat.Storage.Postgres;
+using Chat.Storage.Sqlite;
+using Microsoft.Data.Sqlite;
 using Npgsql;
 
 namespace Chat.Storage.Tests;
@@ -69,6 +71,16 @@ public abstract class StoreContract : IAsyncLifetime
         await Database.ExecuteAsync("INSERT INTO schema_version (version) VALUES (99)");
         var e = await Assert.ThrowsAsync<StoreSchemaException>(() => Store.InitializeAsync(Stop));
         Assert.Contains("99", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_database_that_has_another_table_by_one_of_our_names_is_refused()
+    {
+        await using var database = await CreateDatabaseAsync();
+        await database.ExecuteAsync("CREATE TABLE users (name text)");
+        await using var store = database.NewStore();
+        var e = await Assert.ThrowsAsync<StoreSchemaException>(() => store.BeginSessionAsync(Stop));
+        Assert.DoesNotContain('\n', e.Message);
     }
 
     [Fact]
@@ -311,6 +323,35 @@ public sealed class SqliteStoreTests : StoreContract
         foreach (var file in Directory.GetFiles(Path.GetDirectoryName(((SqliteTestDatabase)Database).Path)!))
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
     }
+
+    [Fact]
+    public async Task A_file_that_is_damaged_where_only_the_session_looks_is_refused()
+    {
+        var path = ((SqliteTestDatabase)Database).Path;
+        await Store.DisposeAsync();
+        long page;
+        await using (var connection = new SqliteConnection($"Data Source={path};Pooling=False"))
+        {
+            await connection.OpenAsync(Stop);
+            page = connection.Scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'messages'")!.Value;
+        }
+        await using (var file = File.OpenWrite(path))
+        {
+            file.Position = (page - 1) * 4096;
+            await file.WriteAsync(new byte[4096], Stop);
+        }
+        await using var store = Database.NewStore();
+        var e = await Assert.ThrowsAsync<StoreSchemaException>(() => store.BeginSessionAsync(Stop));
+        Assert.Contains("damaged", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_folder_that_is_not_there_is_not_taken_for_another_server()
+    {
+        await using var store = new SqliteStore(((SqliteTestDatabase)Database).Path + ".d/chat.db");
+        var e = await Assert.ThrowsAsync<StoreUnavailableException>(() => store.BeginSessionAsync(Stop));
+        Assert.Contains("chat.db", e.Message, StringComparison.Ordinal);
+    }
 }
 
 public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
@@ -334,6 +375,43 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         await store.InitializeAsync(Stop);
         Assert.Equal(["Lobby", "Random", "Help"], (await store.ListRoomsAsync(Stop)).Select(room => room.Name));
         Assert.Equal(4, (await store.CreateRoomAsync("Fourth", Stop)).Id);
+    }
+
+    [Fact]
+    public async Task A_start_while_init_sql_runs_is_made_again_and_finds_it_done()
+    {
+        var database = (PostgresTestDatabase)await CreateDatabaseAsync();
+        await using var psql = new NpgsqlConnection(database.ConnectionString + ";Pooling=false");
+        await psql.OpenAsync(Stop);
+        await using var store = database.NewStore();
+        Task<StoreSession> start;
+        await using (var transaction = await psql.BeginTransactionAsync(Stop))
+        {
+            await using (var script = new NpgsqlCommand(SchemaText.Read("init.sql"), psql))
+                await script.ExecuteNonQueryAsync(Stop);
+            start = store.BeginSessionAsync(Stop);
+            await using var watcher = new NpgsqlConnection(database.ConnectionString + ";Pooling=false"); // A transaction sees the others as they were.
+            await watcher.OpenAsync(Stop);
+            await WaitersAsync(watcher, 1);
+            await transaction.CommitAsync(Stop);
+        }
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => start);
+        Assert.Equal(new StoreSession(1, 0), await store.BeginSessionAsync(Stop));
+        Assert.Equal(3, (await store.ListRoomsAsync(Stop)).Count);
+    }
+
+    /// <summary>Until so many statements in the database of <paramref name="watcher"/> wait for a lock.</summary>
+    private static async Task WaitersAsync(NpgsqlConnection watcher, int count)
+    {
+        for (var startedAt = Environment.TickCount64; await CountWaitersAsync(watcher) < count; await Task.Delay(10, Stop))
+            Assert.InRange(Environment.TickCount64 - startedAt, 0, PatienceSeconds * 1000);
+    }
+
+    private static async Task<long> CountWaitersAsync(NpgsqlConnection watcher)
+    {
+        await using var command = new NpgsqlCommand(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'", watcher);
+        return (long)(await command.ExecuteScalarAsync(Stop))!;
     }
 
     [Theory]
@@ -402,12 +480,9 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         var reads = Enumerable.Range(0, 200).Select(_ => store.FindUserByIdAsync(1, Stop)).ToList();
         await using var watcher = new NpgsqlConnection(connectionString + ";Pooling=false");
         await watcher.OpenAsync(Stop);
-        await using var count = new NpgsqlCommand(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'", watcher);
-        for (var startedAt = Environment.TickCount64; (long)(await count.ExecuteScalarAsync(Stop))! < PostgresStore.PoolSizeMax; await Task.Delay(10, Stop))
-            Assert.InRange(Environment.TickCount64 - startedAt, 0, PatienceSeconds * 1000);
+        await WaitersAsync(watcher, PostgresStore.PoolSizeMax);
         using (var writer = store.OpenWriter())
-            Assert.Equal(PostgresStore.PoolSizeMax, (long)(await count.ExecuteScalarAsync(Stop))!);
+            Assert.Equal(PostgresStore.PoolSizeMax, await CountWaitersAsync(watcher));
 
         await transaction.RollbackAsync(Stop);
         Assert.All(await Task.WhenAll(reads), Assert.Null);
