@@ -398,7 +398,8 @@ internal sealed partial class ChatServer
             {
                 IsConformance = _settings.Conformance,
             },
-            new Upgrades(tokens, http.Cors, subscriptions, _settings.WebSocket.Deflate, _settings.Conformance),
+            new Upgrades(
+                tokens, http.Cors, subscriptions, _settings.WebSocket.Deflate, _settings.Conformance, _loggers.CreateLogger<Upgrades>()),
             new SessionServices(log, resume, subscriptions, _metrics, rates));
     }
 

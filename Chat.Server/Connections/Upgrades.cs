@@ -5,6 +5,7 @@ using Chat.Server.Auth;
 using Chat.Server.Rest;
 using Chat.Server.Rooms;
 using Chat.Storage;
+using Microsoft.Extensions.Logging;
 
 namespace Chat.Server.Connections;
 
@@ -24,7 +25,9 @@ internal sealed record AcceptedHandshake(TokenIdentity? Identity, Room? Room, Re
 /// <param name="subscriptions">Finds rooms and joins them.</param>
 /// <param name="isDeflateOffered">Whether chat sockets may compress; see WS_DEFLATE.</param>
 /// <param name="isConformance">Whether there is <c>/conformance/echo</c>.</param>
-internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions subscriptions, bool isDeflateOffered, bool isConformance)
+/// <param name="logger">Is told of faults.</param>
+internal sealed partial class Upgrades(
+    TokenService tokens, Cors cors, Subscriptions subscriptions, bool isDeflateOffered, bool isConformance, ILogger<Upgrades> logger)
 {
     private static ReadOnlySpan<byte> Prefix => "/ws"u8;
 
@@ -62,6 +65,11 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
         catch (StoreUnavailableException)
         {
             return (null, Problem.StoreUnavailable);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException) // The edge of the handshake, as the router is that of a call.
+        {
+            HandshakeFailed(logger, roomId, exception);
+            return (null, Problem.InternalError);
         }
     }
 
@@ -149,4 +157,7 @@ internal sealed class Upgrades(TokenService tokens, Cors cors, Subscriptions sub
         value = -1;
         return result == QueryResult.Absent || (result == QueryResult.Found && DecimalDigits.TryParse(text[..length], out value));
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A handshake for room {RoomId} failed")]
+    private static partial void HandshakeFailed(ILogger logger, long roomId, Exception exception);
 }

@@ -118,6 +118,19 @@ public abstract class FaultTests(ServerLaunch launch) : FaultSetup(launch)
     }
 
     [Fact]
+    public async Task A_fault_during_a_handshake_is_answered_and_logged_like_one_during_a_request()
+    {
+        await using RunningServer server = await StartAsync(Immediate);
+        User user = await server.RegisterAsync();
+        await server.ExecuteSqlAsync("ALTER TABLE room_members RENAME TO members_of_rooms");
+
+        server.ErrorsAreExpected = true;
+        (await server.PostAsync("/rooms/1/members", "", user.Token)).IsProblem(500, "internal_error");
+        Assert.Equal(500, await ChatSocket.RefusedAsync(server, $"/ws/1?token={user.Token}"));
+        await server.Process.SaysAsync("A handshake for room 1 failed");
+    }
+
+    [Fact]
     public async Task A_server_that_was_replaced_ends_although_it_has_nothing_to_write()
     {
         await using RunningServer server = await StartAsync(Immediate);
