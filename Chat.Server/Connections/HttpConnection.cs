@@ -44,7 +44,6 @@ internal sealed class HttpConnection : IDisposable
     private ArrayBufferWriter<byte> _body = new();
     private CountedContent? _counted;
     private long _deadlineMs;
-    private bool _expired;
     private IDisposable? _place;
     private PeerDeparture? _departure;
 
@@ -84,7 +83,6 @@ internal sealed class HttpConnection : IDisposable
             return;
         }
 
-        Volatile.Write(ref _expired, true);
         _input.CancelPendingRead();
     }
 
@@ -92,7 +90,6 @@ internal sealed class HttpConnection : IDisposable
     public void ExpireNow()
     {
         Volatile.Write(ref _deadlineMs, 1);
-        Volatile.Write(ref _expired, true);
         _input.CancelPendingRead();
     }
 
@@ -123,7 +120,7 @@ internal sealed class HttpConnection : IDisposable
             }
 
             ReadResult read = await reading;
-            if (read.IsCanceled && Volatile.Read(ref _expired))
+            if (IsExpired(read))
             {
                 bool isIdle = phase == Phase.Idle || read.Buffer.IsEmpty;
                 _input.AdvanceTo(read.Buffer.End);
@@ -267,7 +264,7 @@ internal sealed class HttpConnection : IDisposable
                 return false;
             }
 
-            if (read.IsCompleted || (read.IsCanceled && Volatile.Read(ref _expired)))
+            if (read.IsCompleted || IsExpired(read))
             {
                 return false;
             }
@@ -326,7 +323,7 @@ internal sealed class HttpConnection : IDisposable
                 return false;
             }
 
-            if (Volatile.Read(ref _expired))
+            if (IsExpired(read))
             {
                 await RefuseAsync(new ProtocolError(408, "The content took too long."));
                 return false;
@@ -449,6 +446,13 @@ internal sealed class HttpConnection : IDisposable
         FlushResult flush = await _output.FlushAsync();
         return !flush.IsCompleted && !flush.IsCanceled;
     }
+
+    /// <summary>
+    /// The wait was ended, and its deadline has passed or the server stops. By itself the end of a wait tells nothing: it may have been meant for the
+    /// one before, which had what it waited for in the same instant.
+    /// </summary>
+    private bool IsExpired(ReadResult read) =>
+        read.IsCanceled && (_services.IsStopping || (Volatile.Read(ref _deadlineMs) is not 0 and long deadlineMs && _services.NowMs >= deadlineMs));
 
     private void SetDeadline(int timeoutMs) =>
         Volatile.Write(ref _deadlineMs, timeoutMs == 0 ? 0 : _services.NowMs + timeoutMs);
