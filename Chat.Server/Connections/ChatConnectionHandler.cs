@@ -18,9 +18,6 @@ internal sealed partial class ChatConnectionHandler(
     HttpServices http, IReadOnlyList<Shard> shards, int connectionsMax, ILogger<ChatConnectionHandler> logger)
     : ConnectionHandler
 {
-    private static readonly byte[] Refusal =
-        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"u8.ToArray();
-
     private readonly ConcurrentDictionary<HttpConnection, bool> _requests = new();
     private uint _nextShard;
 
@@ -47,8 +44,7 @@ internal sealed partial class ChatConnectionHandler(
         {
             if (open > connectionsMax)
             {
-                http.Metrics.ConnectionsRefused.Add();
-                await connection.Transport.Output.WriteAsync(Refusal);
+                await Refusal.SendAsync(connection, http, 503);
                 return;
             }
 

@@ -30,10 +30,6 @@ internal sealed class HttpConnection : IDisposable
     /// <summary>Content up to this size keeps its buffer while the connection waits for its next request.</summary>
     private const int IdleBodyBytesMax = 4096;
 
-    /// <summary>For an address that has all the connections it may have: nothing is read, allocated or logged.</summary>
-    private static readonly byte[] TooMany =
-        "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"u8.ToArray();
-
     private readonly ConnectionContext _context;
     private readonly HttpServices _services;
     private readonly PipeReader _input;
@@ -105,8 +101,7 @@ internal sealed class HttpConnection : IDisposable
         // Whoever comes through a proxy of ours is counted when it becomes a session: requests share the proxy's connections.
         if (!_services.Addresses.IsTrusted(Peer) && !_services.AddressLimit.TryEnter(Peer, out _place))
         {
-            _services.Metrics.ConnectionsRefused.Add();
-            await _output.WriteAsync(TooMany);
+            await Refusal.SendAsync(_context, _services, 429);
             return null;
         }
 

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Chat.Server.Tests.EndToEnd;
 
 /// <summary>How many connections an address may have, and how a proxy's word decides whose a connection is.</summary>
@@ -25,6 +27,26 @@ public sealed class AddressLimitTests
         using RawClient second = await OpenWhenThereIsRoomAsync(server);
         first.Reset();
         using RawClient third = await OpenWhenThereIsRoomAsync(server);
+    }
+
+    [Theory]
+    [InlineData("CONNECTIONS_PER_IP_MAX", 429)]
+    [InlineData("CONNECTIONS_MAX", 503)]
+    public async Task A_connection_too_many_gets_its_answer_also_behind_a_request(string setting, int status)
+    {
+        await using RunningServer server = await RunningServer.StartAsync(ServerLaunch.Sqlite.With(setting, "1"));
+        using RawClient first = await OpenAsync(server);
+        server.Process.Signal(ServerProcess.SigStop);
+        using RawClient refused = await server.ConnectRawAsync();
+        await refused.SendAsync(Health); // It is there before the server is.
+        server.Process.Signal(ServerProcess.SigCont);
+
+        RawResponse refusal = await refused.ReadResponseAsync();
+
+        Assert.Equal((status, "close", "1"), (refusal.Status, refusal.Fields["Connection"], refusal.Fields["Retry-After"]));
+        Assert.True(DateTimeOffset.TryParseExact(refusal.Fields["Date"], "R", CultureInfo.InvariantCulture, DateTimeStyles.None, out _));
+        await refused.IsClosedAsync();
+        Assert.False(refused.WasReset);
     }
 
     [Fact]

@@ -43,6 +43,9 @@ public sealed class RawClient : IDisposable
         return new RawClient(server, socket);
     }
 
+    /// <summary>The server's end was a reset, which may have taken an answer away.</summary>
+    public bool WasReset { get; private set; }
+
     /// <summary>An opening handshake (RFC 6455 section 1.2) without the token, which is in the path.</summary>
     public static string Handshake(string path, string moreFields = "") =>
         $"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -291,6 +294,7 @@ public sealed class RawClient : IDisposable
         }
         catch (SocketException exception) when (exception.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
         {
+            WasReset = true;
             return false;
         }
         catch (TimeoutException)

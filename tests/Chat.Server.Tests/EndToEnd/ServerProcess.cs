@@ -13,6 +13,8 @@ public sealed partial class ServerProcess : IAsyncDisposable
 {
     public const int SigHup = 1;
     public const int SigTerm = 15;
+    public const int SigCont = 18;
+    public const int SigStop = 19;
 
     private readonly Process _process;
     private readonly Process? _guard;
