@@ -79,7 +79,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_password_hashes_pending", "gauge", "Password hashes that are computed or wait for it.", hasher.Pending);
         Write(text, "chat_password_hashes_total", "counter", "Password hashes begun.", hasher.Begun);
         Write(text, "chat_http_requests_total", "counter", "HTTP requests, handshakes included.", metrics.Requests.Value);
-        Write(text, "chat_protocol_errors_total", "counter", "Bytes refused as malformed HTTP.", metrics.ProtocolErrors.Value);
+        Write(text, "chat_protocol_errors_total", "counter", "Requests refused before they reached an endpoint: malformed, too large, too slow, or misdirected.", metrics.ProtocolErrors.Value);
         Write(text, "chat_slow_consumers_total", "counter", "Sessions closed because they read too slowly.", metrics.SlowConsumers.Value);
         Write(text, "chat_messages_parked_total", "counter", "Messages that found their room's ring full and waited for its readers.", metrics.MessagesParked.Value);
         Write(text, "chat_rate_limited_total", "counter", "Commands and calls refused because their sender was too fast.", metrics.RateLimited.Value);
@@ -92,6 +92,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);
+        Write(text, "chat_message_log_failed_total", "counter", "Messages given up: the database refused them, or the message log is broken.", statistics.RowsFailed);
         Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Commits.Total);
         Write(text, "chat_message_log_commit_seconds", "Transactions committed, from the first row sent to the outcome.", statistics.Commits);
         Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);

@@ -92,6 +92,7 @@ public abstract class FaultTests(ServerLaunch launch) : FaultSetup(launch)
         JsonElement error = await gone.SkipToAsync("error");
         Assert.Equal(("unknown_user", "n"), (error.Text("code"), error.Text("nonce")));
         await server.PublishAsync(ann, room, "after");
+        Assert.Equal(1, await server.MetricAsync("chat_message_log_failed_total"));
 
         IReadOnlyList<JsonElement> live = await reader.NextMessagesAsync(1, 3);
         Assert.Equal(delivery == Committed ? "" : "from nobody", live[1].Text("content"));
