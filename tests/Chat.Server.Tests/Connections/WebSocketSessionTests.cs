@@ -25,6 +25,16 @@ public sealed class WebSocketSessionTests
         return setup.Room.HeadSeq;
     }
 
+    /// <summary>Publishes a message that a replay has to get from the database, which answers when the test says so.</summary>
+    private static async Task<TaskCompletionSource> HoldUpReplaysAsync(RoomSetup setup)
+    {
+        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await setup.CommitAsync("missed");
+        setup.Room.Sweep(long.MaxValue / 2, 0);
+        setup.Store.MayRead = mayRead.Task;
+        return mayRead;
+    }
+
     private static bool Say(ChatSession session, string json) => Receive(session, Opcode.Text, Encoding.UTF8.GetBytes(json));
 
     [Fact]
@@ -59,11 +69,8 @@ public sealed class WebSocketSessionTests
     [Fact]
     public async Task What_is_said_before_the_welcome_is_answered_behind_it()
     {
-        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using RoomSetup setup = await RoomSetup.OpenAsync();
-        await setup.CommitAsync("missed");
-        setup.Room.Sweep(long.MaxValue / 2, 0); // The replay has to come from the database.
-        setup.Store.MayRead = mayRead.Task;
+        TaskCompletionSource mayRead = await HoldUpReplaysAsync(setup);
         var outlet = new TestOutlet();
         ChatSession session = setup.Start(_shard, outlet, new ResumePoint(0, setup.Epoch));
         _shard.TurnAll();
@@ -84,11 +91,8 @@ public sealed class WebSocketSessionTests
     [Fact]
     public async Task An_answer_that_waits_for_a_welcome_is_given_also_when_none_comes()
     {
-        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using RoomSetup setup = await RoomSetup.OpenAsync();
-        await setup.CommitAsync("missed");
-        setup.Room.Sweep(long.MaxValue / 2, 0);
-        setup.Store.MayRead = mayRead.Task;
+        TaskCompletionSource mayRead = await HoldUpReplaysAsync(setup);
         var outlet = new TestOutlet();
         ChatSession session = setup.Start(_shard, outlet, new ResumePoint(0, setup.Epoch));
         _shard.TurnAll();
@@ -106,11 +110,8 @@ public sealed class WebSocketSessionTests
     [Fact]
     public async Task An_answer_that_waits_for_a_welcome_comes_behind_that_of_a_second_subscription()
     {
-        var mayRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using RoomSetup setup = await RoomSetup.OpenAsync();
-        await setup.CommitAsync("missed");
-        setup.Room.Sweep(long.MaxValue / 2, 0);
-        setup.Store.MayRead = mayRead.Task;
+        TaskCompletionSource mayRead = await HoldUpReplaysAsync(setup);
         var outlet = new TestOutlet();
         var session = new ChatSession(_shard, outlet, setup.Ann, DateTimeOffset.MaxValue, room: null, setup.Services);
         session.Start(ResumePoint.None);

@@ -52,18 +52,10 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
     [Fact]
     public async Task A_client_that_asks_and_does_not_read_is_closed_between_two_answers()
     {
-        const int BytesMax = 64 * 1024 * 1024;
         byte[] pings = [.. Enumerable.Repeat(RawClient.Frame(RawClient.Text, """{"type":"ping"}"""), 1000).SelectMany(static frame => frame)];
-        User user = await _server.RegisterAsync();
-        long room = await _server.CreateRoomAsync(user);
-        long before = await _server.MetricAsync("chat_slow_consumers_total");
-        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
-        Task closed = _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
 
-        await slow.FloodAsync(pings, BytesMax / pings.Length, until: closed);
-        await closed;
+        using RawClient slow = await AskUntilClosedAsync(pings);
 
-        Assert.Contains("welcome", await slow.ReadEventAsync());
         while (true)
         {
             (int opcode, byte[] payload) = await slow.ReadFrameAsync();
@@ -82,21 +74,13 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
     public async Task A_client_that_is_behind_gets_a_pong_for_each_ping_until_it_is_too_far_behind()
     {
         const int PingsPerBlock = 100;
-        const int BytesMax = 64 * 1024 * 1024;
         byte[] pings =
         [
             .. Enumerable.Range(0, PingsPerBlock).SelectMany(static i => RawClient.Frame(RawClient.Ping, $"{i}".PadRight(125))),
         ];
-        User user = await _server.RegisterAsync();
-        long room = await _server.CreateRoomAsync(user);
-        long before = await _server.MetricAsync("chat_slow_consumers_total");
-        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
-        Task closed = _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
 
-        await slow.FloodAsync(pings, BytesMax / pings.Length, until: closed);
-        await closed;
+        using RawClient slow = await AskUntilClosedAsync(pings);
 
-        Assert.Contains("welcome", await slow.ReadEventAsync());
         for (int i = 0; ; i++)
         {
             (int opcode, byte[] payload) = await slow.ReadFrameAsync();
@@ -122,6 +106,21 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
         await _server.FillAsync(user, room, Messages, new string('x', 4000));
 
         await _server.MetricBecomesAsync("chat_websockets", sockets => sockets == 0);
+    }
+
+    /// <summary>Sends the frames again and again and reads nothing until it has been closed; then its welcome.</summary>
+    private async Task<RawClient> AskUntilClosedAsync(byte[] frames)
+    {
+        const int BytesMax = 64 * 1024 * 1024;
+        User user = await _server.RegisterAsync();
+        long room = await _server.CreateRoomAsync(user);
+        long before = await _server.MetricAsync("chat_slow_consumers_total");
+        RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
+        Task closed = _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
+        await slow.FloodAsync(frames, BytesMax / frames.Length, until: closed);
+        await closed;
+        Assert.Contains("welcome", await slow.ReadEventAsync());
+        return slow;
     }
 
     public sealed class Fixture() : ServerFixture(ServerLaunch.Sqlite
