@@ -88,7 +88,7 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_shard_waits_total", "counter", "Times that the shards' threads waited for something to do.", shards.Sum(shard => shard.Waits));
         Write(text, "chat_shards_moderated", "gauge", "Shards that keep their turns TURN_INTERVAL_US apart now, because they are woken so often.", shards.Count(shard => shard.IsModerated));
         Write(text, "chat_fan_outs_held_total", "counter", "Fan-outs that waited because most of the room's members had not taken the last one.", shards.Sum(shard => shard.Holds));
-        Write(text, "chat_fan_outs_gathered_total", "counter", "Fan-outs of large rooms in full flow that waited up to 2 ms for more events.", shards.Sum(shard => shard.Gathers));
+        Write(text, "chat_fan_outs_gathered_total", "counter", "Fan-outs of large rooms in full flow that waited up to 20 ms for more events.", shards.Sum(shard => shard.Gathers));
         Write(text, "chat_message_log_queued_rows", "gauge", "Messages accepted and not yet durable.", statistics.QueuedRows);
         Write(text, "chat_message_log_queued_bytes", "gauge", "Bytes of content accepted and not yet durable.", statistics.QueuedBytes);
         Write(text, "chat_message_log_committed_total", "counter", "Messages made durable.", statistics.RowsCommitted);

@@ -5,27 +5,40 @@ namespace Chat.Server.Rooms;
 /// <summary>
 /// Whether the next fan-out of a large room waits a little for more events. A fan-out costs nearly the same with one event as with eighty, and
 /// senders who answer the last one come one after the other: the first of them would have a fan-out alone, and the others wait behind it. So in a
-/// room in full flow a fan-out that would carry much less than the last ones did waits for what they make likely, a quarter of the last one's
-/// time at most. A room with one event at a time waits for nothing. Only the shard's thread; times are those of <see cref="Stopwatch"/>.
+/// room in full flow a fan-out that would carry much less than the last ones did waits for what they make likely: three times as long as the last one
+/// took where they carried many, a quarter of that where they carried few. A room with one event at a time waits for nothing. Only the shard's thread;
+/// times are those of <see cref="Stopwatch"/>.
 /// </summary>
 internal struct FanOutGathering()
 {
+    /// <summary>So many expected events are many.</summary>
+    public const int ManyEvents = 16;
+
+    /// <summary>Milliseconds, however long the last fan-out took, where many events are expected; and where few are.</summary>
+    public const int WaitForManyMsMax = 20;
+    public const int WaitForFewMsMax = 2;
+
+    /// <summary>The same as parts of the time that the last fan-out took.</summary>
+    private const double WaitForManyPart = 3;
+    private const double WaitForFewPart = 0.25;
+
     /// <summary>Enough, of what is expected.</summary>
     private const double EnoughShare = 0.75;
 
-    /// <summary>What is expected after a smaller fan-out, of what was expected before: four small ones, and a third is left.</summary>
-    private const double Decay = 0.75;
+    /// <summary>
+    /// What is expected after a smaller fan-out, of what was expected before. Slowly: the shards of a room whose senders answer each shard on its own
+    /// would else come to send them by halves, and find that usual.
+    /// </summary>
+    private const double Decay = 0.9;
 
-    /// <summary>The wait is this part of the time that the last fan-out took.</summary>
-    private const int WaitPart = 4;
+    /// <summary>The same after a wait that was in vain: who has stopped sending is not waited for many times.</summary>
+    private const double DecayInVain = 0.6;
 
     /// <summary>A room is in full flow when its last fan-out ended no longer ago than this many times what it took.</summary>
     private const int FlowTimes = 4;
 
-    /// <summary>Milliseconds, however long the last fan-out took.</summary>
-    public const int WaitMsMax = 2;
-
     private double _expected;
+    private bool _wasInVain;
     private long _took;
     private long _end;
 
@@ -35,7 +48,8 @@ internal struct FanOutGathering()
     /// <summary>A fan-out has carried so many events.</summary>
     public void Carried(long events, long start, long end)
     {
-        _expected = Math.Max(events, _expected * Decay);
+        _expected = Math.Max(events, _expected * (_wasInVain ? DecayInVain : Decay));
+        _wasInVain = false;
         _took = end - start;
         _end = end;
     }
@@ -44,17 +58,23 @@ internal struct FanOutGathering()
     public bool ShouldWait(long events, long now)
     {
         bool isWaiting = Until != 0;
-        if (events >= EnoughShare * _expected || (isWaiting ? now >= Until : now - _end > FlowTimes * _took))
+        bool isEnough = events >= EnoughShare * _expected;
+        if (isEnough || (isWaiting ? now >= Until : now - _end > FlowTimes * _took))
         {
+            _wasInVain = isWaiting && !isEnough;
             Until = 0;
             return false;
         }
 
         if (!isWaiting)
         {
-            Until = now + Math.Min(_took / WaitPart, WaitMsMax * Stopwatch.Frequency / 1000);
+            Until = now + WaitMax();
         }
 
         return true;
     }
+
+    private readonly long WaitMax() => _expected >= ManyEvents
+        ? Math.Min((long)(_took * WaitForManyPart), WaitForManyMsMax * Stopwatch.Frequency / 1000)
+        : Math.Min((long)(_took * WaitForFewPart), WaitForFewMsMax * Stopwatch.Frequency / 1000);
 }
