@@ -105,9 +105,10 @@ internal sealed partial class ChatServer
         (Shard[] shards, IConnectionListenerFactory? transport, string engine) = await StartShardsAsync();
         HttpServices http = HttpServices(tokens);
         var handler = new ChatConnectionHandler(http, shards, _settings.ConnectionsMax, _loggers.CreateLogger<ChatConnectionHandler>());
-        await using var endpoint = new KestrelEndpoint(_settings, handler, transport, _loggers);
+        TlsCertificate? certificate = _settings.Tls is { } tls ? new(tls, _metrics, _loggers.CreateLogger<TlsCertificate>()) : null;
+        await using var endpoint = new KestrelEndpoint(_settings, certificate, handler, transport, _loggers);
         using var sweeping = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        Task sweeps = SweepAsync(handler, shards, SweepRooms, sweeping.Token);
+        Task sweeps = Task.WhenAll(SweepAsync(handler, shards, SweepRooms, sweeping.Token), certificate?.WatchAsync(_time, sweeping.Token) ?? Task.CompletedTask);
 
         // Before the session: a server that cannot have its port must not take the database from one that runs. It answers that it is not ready.
         await endpoint.StartAsync();

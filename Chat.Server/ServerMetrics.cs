@@ -25,6 +25,8 @@ internal sealed class Gauge
 /// <summary>What the server counts about itself, beside what the message log and the rooms know. Shown by <c>GET /metrics</c>.</summary>
 internal sealed class ServerMetrics
 {
+    private long _certificateNotAfterSeconds;
+
     /// <summary>Connections that speak HTTP now; one that was upgraded counts among the sessions instead.</summary>
     public Gauge HttpConnections { get; } = new();
 
@@ -45,6 +47,13 @@ internal sealed class ServerMetrics
 
     /// <summary>Commands and calls refused because their sender was too fast.</summary>
     public Counter RateLimited { get; } = new();
+
+    /// <summary>When the TLS certificate that is shown ends, in seconds since 1970; 0 without TLS. Any thread.</summary>
+    public long CertificateNotAfterSeconds
+    {
+        get => Volatile.Read(ref _certificateNotAfterSeconds);
+        set => Volatile.Write(ref _certificateNotAfterSeconds, value);
+    }
 
     /// <summary>Messages of sessions that found their room's ring full: they wait, and their senders are read no further.</summary>
     public Counter MessagesParked { get; } = new();

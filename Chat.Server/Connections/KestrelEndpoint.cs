@@ -1,7 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Chat.Server.Settings;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -26,13 +24,14 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
     private readonly IServer _server;
     private readonly ServerSettings _settings;
 
-    /// <param name="settings">Host, port and TLS.</param>
+    /// <param name="settings">Host, port and deadlines.</param>
+    /// <param name="certificate">For TLS; null for plain HTTP.</param>
     /// <param name="handler">The last middleware.</param>
     /// <param name="transport">What Kestrel binds through; null for its own.</param>
     /// <param name="loggers">Outlives this.</param>
-    /// <exception cref="StartException">HOST is not found, or the certificate cannot be used.</exception>
+    /// <exception cref="StartException">HOST is not found.</exception>
     public KestrelEndpoint(
-        ServerSettings settings, ConnectionHandler handler, IConnectionListenerFactory? transport, ILoggerFactory loggers)
+        ServerSettings settings, TlsCertificate? certificate, ConnectionHandler handler, IConnectionListenerFactory? transport, ILoggerFactory loggers)
     {
         _settings = settings;
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -47,13 +46,13 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
             void Configure(ListenOptions listen)
             {
                 listen.Protocols = HttpProtocols.None; // Ours is the last middleware.
-                if (settings.Tls is { } tls)
+                if (certificate is not null)
                 {
-                    // Its handshake stands before our own deadlines, and gets no more time than a head.
-                    listen.UseHttps(https =>
+                    listen.UseHttps(new TlsHandshakeCallbackOptions
                     {
-                        LoadCertificate(tls, https);
-                        https.HandshakeTimeout = TimeSpan.FromMilliseconds(settings.Http.HeadTimeoutMs);
+                        OnConnection = _ => new(certificate.Options),
+                        // Its handshake stands before our own deadlines, and gets no more time than a head.
+                        HandshakeTimeout = TimeSpan.FromMilliseconds(settings.Http.HeadTimeoutMs),
                     });
                 }
 
@@ -126,25 +125,6 @@ internal sealed class KestrelEndpoint : IAsyncDisposable
 
     private static StartException HostException(ServerSettings settings, Exception exception) =>
         new($"HOST: cannot listen at {settings.Host}, port {settings.Port}: {exception.Message}", exception);
-
-    private static void LoadCertificate(TlsFiles files, HttpsConnectionAdapterOptions https)
-    {
-        try
-        {
-            using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(files.CertFile, files.KeyFile);
-            // Through PKCS #12: Windows does not take a key that lives in memory only.
-            https.ServerCertificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
-            // The intermediates, which no client has to know (RFC 8446 section 4.4.2). The first one is the certificate itself.
-            https.ServerCertificateChain = [];
-            https.ServerCertificateChain.ImportFromPemFile(files.CertFile);
-            https.ServerCertificateChain[0].Dispose();
-            https.ServerCertificateChain.RemoveAt(0);
-        }
-        catch (Exception exception) when (exception is CryptographicException or ArgumentException) // The latter for the key of another certificate.
-        {
-            throw new StartException($"TLS_CERT_FILE, TLS_KEY_FILE: {exception.Message}", exception);
-        }
-    }
 
     /// <summary>Kestrel asks for an application; no connection ever reaches it.</summary>
     private sealed class NoApplication : IHttpApplication<object>

@@ -96,6 +96,11 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Commits.Total);
         Write(text, "chat_message_log_commit_seconds", "Transactions committed, from the first row sent to the outcome.", statistics.Commits);
         Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);
+        if (metrics.CertificateNotAfterSeconds is > 0 and long notAfter)
+        {
+            Write(text, "chat_tls_certificate_not_after_seconds", "gauge", "When the TLS certificate ends, in seconds since 1970.", notAfter);
+        }
+
         Write(text, "chat_process_working_set_bytes", "gauge", "Memory of the process.", Environment.WorkingSet);
         Write(text, "chat_gc_collections_total", "counter", "Garbage collections of generation 0 and up.", GC.CollectionCount(0));
         Write(text, "chat_gc_pause_seconds_total", "counter", "Time that all threads waited for garbage collections.", GC.GetTotalPauseDuration().TotalSeconds);

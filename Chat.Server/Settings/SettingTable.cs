@@ -36,7 +36,7 @@ internal static class SettingTable
         "no value: this version runs as a single node and has no broker",
         "Reserved for several nodes; leave it empty.", static _ => false, isSecret: true);
     public static readonly Setting<string> TlsCertFile = Text("TLS_CERT_FILE", "", "path", "a path to a PEM file",
-        "Certificate chain for HTTPS; empty serves plain HTTP, for use behind a proxy that ends TLS.", IsPath);
+        "Certificate chain for HTTPS, read again when it changes; empty serves plain HTTP, for use behind a proxy that ends TLS.", IsPath);
     public static readonly Setting<string> TlsKeyFile = Text("TLS_KEY_FILE", "", "path", "a path to a PEM file",
         "Private key of TLS_CERT_FILE; both or neither.", IsPath);
     public static readonly Setting<TransportKind> Transport = Choice("TRANSPORT", TransportKind.Auto,

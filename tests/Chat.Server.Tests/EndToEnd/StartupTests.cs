@@ -100,17 +100,10 @@ public sealed class StartupTests : IDisposable
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_certificate_that_is_malformed_or_of_another_key_is_told_in_one_line(bool isMalformed)
+    [MemberData(nameof(TestCertificate.Unusable), MemberType = typeof(TestCertificate))]
+    public async Task A_certificate_that_cannot_be_used_is_told_in_one_line(string what)
     {
-        TestCertificate.Write(_folder.File("cert.pem"), _folder.File("key.pem")).Dispose();
-        TestCertificate.Write(_folder.File("another.pem"), _folder.File("key.pem")).Dispose();
-        if (isMalformed)
-        {
-            await File.WriteAllTextAsync(
-                _folder.File("cert.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", TestContext.Current.CancellationToken);
-        }
+        TestCertificate.WriteUnusable(_folder.File("cert.pem"), _folder.File("key.pem"), what);
 
         (int code, string output) = await RunAsync(ServerLaunch.Sqlite
             .With("TRANSPORT", "").With("TLS_CERT_FILE", _folder.File("cert.pem")).With("TLS_KEY_FILE", _folder.File("key.pem")).With("LOG_FORMAT", "text"));

@@ -93,6 +93,40 @@ public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.
         Assert.Equal(200, (await _server.GetAsync("/healthz")).Status);
     }
 
+    [Fact]
+    public async Task A_renewed_certificate_is_shown_and_connections_go_on()
+    {
+        using var folder = new TempFolder();
+        TestCertificate.Write(folder.File("cert.pem"), folder.File("key.pem")).Dispose();
+        await using RunningServer server = await RunningServer.StartAsync(Launch(folder));
+        User user = await server.RegisterAsync();
+        using ChatSocket socket = await server.EnterAsync(user, await server.CreateRoomAsync(user));
+
+        TestCertificate.Write(folder.File("cert.pem"), folder.File("key.pem"), days: 5).Dispose();
+
+        using var renewed = X509Certificate2.CreateFromPem(await File.ReadAllTextAsync(folder.File("cert.pem"), TestContext.Current.CancellationToken));
+        string shown = "";
+        await server.AskUntilAsync(
+            async () => (shown = await ShownAsync(server)) == renewed.Thumbprint, Deadline.ForAnswer, () => $"Shown is {shown}, not {renewed.Thumbprint}.");
+        await socket.SayAsync("from before");
+        await socket.NextMessagesAsync(1, 1);
+        await socket.NextAsync("ack");
+        Assert.Equal(
+            new DateTimeOffset(renewed.NotAfter).ToUnixTimeSeconds(), await server.MetricAsync("chat_tls_certificate_not_after_seconds"));
+    }
+
+    private static ServerLaunch Launch(TempFolder folder) =>
+        ServerLaunch.Sqlite.With("TLS_CERT_FILE", folder.File("cert.pem")).With("TLS_KEY_FILE", folder.File("key.pem"));
+
+    private static async Task<string> ShownAsync(RunningServer server)
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(server.Url.Host, server.Url.Port, TestContext.Current.CancellationToken);
+        await using var tls = new SslStream(client.GetStream(), leaveInnerStreamOpen: false, static (_, certificate, _, _) => TestCertificate.IsOurs(certificate));
+        await tls.AuthenticateAsClientAsync("localhost");
+        return tls.RemoteCertificate!.GetCertHashString();
+    }
+
     public sealed class Fixture : ServerFixture
     {
         private readonly TempFolder _folder;
@@ -103,7 +137,7 @@ public sealed class TlsTests(TlsTests.Fixture fixture) : IClassFixture<TlsTests.
         }
 
         private Fixture(TempFolder folder)
-            : base(ServerLaunch.Sqlite.With("TLS_CERT_FILE", folder.File("cert.pem")).With("TLS_KEY_FILE", folder.File("key.pem")))
+            : base(TlsTests.Launch(folder))
         {
             _folder = folder;
             Root = TestCertificate.Write(folder.File("cert.pem"), folder.File("key.pem"));
