@@ -5,8 +5,8 @@ namespace Chat.Server.Rooms;
 /// <summary>
 /// Whether the next fan-out of a large room waits a little for more events. A fan-out costs nearly the same with one event as with eighty, and
 /// senders who answer the last one come one after the other: the first of them would have a fan-out alone, and the others wait behind it. So in a
-/// room in full flow a fan-out that would carry much less than the last ones did waits for what they make likely: three times as long as the last one
-/// took where they carried many, a quarter of that where they carried few. A room with one event at a time waits for nothing. Only the shard's thread;
+/// room in full flow a fan-out that would carry much less than the last ones did waits for what they make likely: up to three times what the last one took
+/// where they carried many, up to a quarter of it where they carried few. A room with one event at a time waits for nothing. Only the shard's thread;
 /// times are those of <see cref="Stopwatch"/>.
 /// </summary>
 internal struct FanOutGathering()
