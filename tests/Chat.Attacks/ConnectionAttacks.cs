@@ -3,8 +3,9 @@ namespace Chat.Attacks;
 /// <summary>To use up connections, and to come and go.</summary>
 internal static class ConnectionAttacks
 {
-    /// <summary>At once, from one address.</summary>
+    /// <summary>From one address, and so many of them at a time: one after the other takes minutes where every step waits for its turn.</summary>
     private const int Burst = 300;
+    private const int AtOnce = 10;
 
     private static readonly byte[] BadHandshake = Requests.Handshake("/ws/1", "no.such.token");
 
@@ -36,9 +37,9 @@ internal static class ConnectionAttacks
         try
         {
             int address = attacker.Random.Next(200, 250);
-            for (int i = 0; i < Burst; i++)
+            for (int i = 0; i < Burst; i += AtOnce)
             {
-                sockets.Add(await attacker.ConnectAsync(address, 0));
+                await Task.WhenAll(Enumerable.Range(0, AtOnce).Select(_ => ConnectAsync(address)));
             }
 
             foreach (int status in await Task.WhenAll(sockets.Select(static socket => socket.ReadStatusAsync())))
@@ -53,6 +54,15 @@ internal static class ConnectionAttacks
         finally
         {
             sockets.ForEach(static socket => socket.Dispose());
+        }
+
+        async Task ConnectAsync(int address)
+        {
+            RawSocket socket = await attacker.ConnectAsync(address, 0);
+            lock (sockets)
+            {
+                sockets.Add(socket);
+            }
         }
     }
 
