@@ -21,8 +21,7 @@ internal sealed partial class TlsCertificate
     private readonly ServerMetrics _metrics;
     private readonly ILogger _logger;
     private volatile SslServerAuthenticationOptions _options;
-    private Content _shown;
-    private Content _refused;
+    private Content _tried;
     private Content _seen;
 
     /// <param name="files">A chain, the certificate itself first, and its key, both as PEM.</param>
@@ -34,10 +33,10 @@ internal sealed partial class TlsCertificate
         _files = files;
         _metrics = metrics;
         _logger = logger;
-        _shown = Content.Read(files);
+        _tried = Content.Read(files);
         try
         {
-            _options = Load(_shown);
+            _options = Load(_tried);
         }
         catch (Exception exception) when (IsUnusable(exception))
         {
@@ -71,20 +70,18 @@ internal sealed partial class TlsCertificate
         var content = Content.Read(_files);
         bool isSettled = content == _seen;
         _seen = content;
-        if (!isSettled || content == _shown || content == _refused)
+        if (!isSettled || content == _tried)
         {
             return;
         }
 
+        _tried = content;
         try
         {
             _options = Load(content);
-            _shown = content;
-            _refused = default;
         }
         catch (Exception exception) when (IsUnusable(exception))
         {
-            _refused = content;
             Refused(_logger, exception.Message);
         }
     }
