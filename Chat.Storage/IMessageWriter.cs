@@ -16,4 +16,10 @@ public interface IMessageWriter : IDisposable
     /// </param>
     /// <exception cref="AppendException">Says what to do. Nothing is durable unless its kind is transient, where that is unknown.</exception>
     void Append(ReadOnlySpan<MessageRecord> batch, bool resend);
+
+    /// <summary>
+    /// What became of the rows of the last <see cref="Append"/>, one for one, where the database numbers them; empty where they came numbered. Until the
+    /// next call.
+    /// </summary>
+    ReadOnlySpan<MessageRecord> Numbered => default;
 }

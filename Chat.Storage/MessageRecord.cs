@@ -11,7 +11,10 @@ public sealed class MessageRecord
 
     public required long RoomId { get; init; }
 
-    /// <summary>Place in the room: 1, 2, 3, ... without holes.</summary>
+    /// <summary>
+    /// Place in the room: 1, 2, 3, ... without holes. In a shared session the database gives it, and until then this is the row's place among those
+    /// that this server sends to the room.
+    /// </summary>
     public required long Seq { get; init; }
 
     /// <summary><see cref="StoreSession.Epoch"/> of the server that accepted the message.</summary>
@@ -31,6 +34,14 @@ public sealed class MessageRecord
     /// <summary>Milliseconds since 1970, UTC.</summary>
     public required long CreatedAtUnixMs { get; init; }
 
+    /// <summary>
+    /// In a shared session: every message of the room up to this seq had been seen here when this one was accepted, its nonce among none of them.
+    /// </summary>
+    public long KnownSeq { get; init; }
+
+    /// <summary>In a shared session, told to <c>committed</c>: another server had stored the message before, and this is what it stored.</summary>
+    public bool IsDuplicate { get; init; }
+
     /// <summary>Who waits for the acknowledgement. Opaque here and never stored; null in what history returns.</summary>
     public object? Origin { get; init; }
 
@@ -39,6 +50,37 @@ public sealed class MessageRecord
     /// has as many rows as seqs and a reader never mistakes one for a loss; show it as a deleted message.
     /// </summary>
     public bool IsTombstone => SenderId == 0;
+
+    /// <summary>As the database has numbered it.</summary>
+    internal MessageRecord At(long seq) => new()
+    {
+        Id = Id,
+        RoomId = RoomId,
+        Seq = seq,
+        Epoch = Epoch,
+        SenderId = SenderId,
+        SenderName = SenderName,
+        Nonce = Nonce,
+        Content = Content,
+        CreatedAtUnixMs = CreatedAtUnixMs,
+        Origin = Origin,
+    };
+
+    /// <summary>What is stored of <paramref name="sent"/>, whose sender is to be told: this row.</summary>
+    internal MessageRecord AsDuplicateOf(MessageRecord sent) => new()
+    {
+        Id = Id,
+        RoomId = RoomId,
+        Seq = Seq,
+        Epoch = Epoch,
+        SenderId = SenderId,
+        SenderName = SenderName,
+        Nonce = Nonce,
+        Content = Content,
+        CreatedAtUnixMs = CreatedAtUnixMs,
+        IsDuplicate = true,
+        Origin = sent.Origin,
+    };
 
     internal MessageRecord ToTombstone() => new()
     {

@@ -17,5 +17,9 @@ public sealed record MemberRecord(long UserId, string Username, DateTimeOffset J
 /// What a server is given when it takes over a database.
 /// </summary>
 /// <param name="Epoch">Goes into every message; raised by a start that follows an unclean stop, 1 in a new database.</param>
-/// <param name="MaxMessageId">The highest message id in the database, 0 in a new one.</param>
-public sealed record StoreSession(int Epoch, long MaxMessageId);
+/// <param name="MaxMessageId">
+/// Where this server's message ids begin: the highest in the database, 0 in a new one. In a shared session before the first of a block of
+/// <see cref="MessageIds.BlockSize"/> that no other server uses.
+/// </param>
+/// <param name="IsShared">Several servers have the database, which then numbers the messages of a room, and not the server.</param>
+public sealed record StoreSession(int Epoch, long MaxMessageId, bool IsShared = false);

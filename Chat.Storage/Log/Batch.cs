@@ -10,6 +10,7 @@ internal sealed class Batch(int rowsMax)
     private readonly MessageRecord[] _selected = new MessageRecord[rowsMax];
     private readonly AppendFailure?[] _failures = new AppendFailure?[rowsMax];
     private readonly List<Run> _runs = [];
+    private MessageRecord[] _numbered = [];
     private bool _hasFailures;
 
     /// <summary>Rows of one room from the previous run's end to <paramref name="End"/>, exclusive.</summary>
@@ -42,6 +43,7 @@ internal sealed class Batch(int rowsMax)
             Array.Clear(_failures, 0, Count);
             _hasFailures = false;
         }
+        Array.Clear(_numbered);
         _runs.Clear();
         Count = 0;
         ContentBytes = 0;
@@ -70,8 +72,17 @@ internal sealed class Batch(int rowsMax)
         return _selected.AsSpan(0, indexes.Count);
     }
 
-    /// <summary>Valid until the next <see cref="Clear"/>.</summary>
-    internal ReadOnlyMemory<MessageRecord> Rows(int start, int count) => _rows.AsMemory(start, count);
+    /// <summary>What the database made of the rows that <see cref="ToSend"/> returned last; nothing when they came numbered.</summary>
+    internal void Number(ReadOnlySpan<MessageRecord> numbered, int start, List<int> indexes)
+    {
+        if (numbered.Length > 0 && _numbered.Length == 0)
+            _numbered = new MessageRecord[_rows.Length];
+        for (var i = 0; i < numbered.Length; i++)
+            _numbered[indexes.Count == 0 ? start + i : indexes[i]] = numbered[i];
+    }
+
+    /// <summary>Rows that are stored, as they are stored. Valid until the next <see cref="Clear"/>.</summary>
+    internal ReadOnlyMemory<MessageRecord> Rows(int start, int count) => (_numbered.Length > 0 ? _numbered : _rows).AsMemory(start, count);
 
     /// <summary>The database refuses this row; a tombstone only for want of its room, and is left out.</summary>
     internal void Refuse(int index, AppendFailure failure)

@@ -244,6 +244,7 @@ internal sealed class Lane
         {
             _writer ??= _store.OpenWriter();
             _writer.Append(rows, resend);
+            _batch.Number(_writer.Numbered, start, _sentIndexes);
         }
         finally
         {

@@ -30,6 +30,7 @@ public sealed class MessageLog : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lazy<Task> _lanesStop; // Once: who disposes after a drain does not wait again for a lane that is left behind.
     private readonly TimeProvider _time;
+    private readonly MessageIds? _ids;
     private long _lastMessageId;
     private long _queuedRows;
     private long _queuedBytes;
@@ -61,6 +62,7 @@ public sealed class MessageLog : IAsyncDisposable
         _time = time;
         _lanesStop = new Lazy<Task>(StopLanesAsync);
         _lastMessageId = session.MaxMessageId;
+        _ids = session.IsShared ? new MessageIds(session.MaxMessageId) : null;
         _lanes = new Lane[options.Lanes];
         for (var i = 0; i < _lanes.Length; i++)
             _lanes[i] = new Lane(this, i, store, options, committed, failed, time, logger, _stopping.Token);
@@ -110,8 +112,16 @@ public sealed class MessageLog : IAsyncDisposable
     /// <summary>Rows reserved and not yet given back.</summary>
     internal long QueuedRows => Interlocked.Read(ref _queuedRows);
 
-    /// <summary>An id for one message, above all ids in the database. Any thread.</summary>
-    public long NextMessageId() => Interlocked.Increment(ref _lastMessageId);
+    /// <summary>
+    /// An id for one message whose place is reserved: above all ids in the database, in a shared session one of those that are this server's. Any thread.
+    /// </summary>
+    public long NextMessageId() => _ids?.Next() ?? Interlocked.Increment(ref _lastMessageId);
+
+    /// <summary>In a shared session: another block should be given to <see cref="AddMessageIds"/>, soon.</summary>
+    public bool NeedsMessageIds => _ids is { NeedsBlock: true };
+
+    /// <param name="before">One less than the first of a block of <see cref="MessageIds.BlockSize"/> that no other server uses.</param>
+    public void AddMessageIds(long before) => _ids!.Add(before);
 
     /// <summary>
     /// Makes the token of a room that was loaded. A room has one token at a time.
@@ -140,7 +150,11 @@ public sealed class MessageLog : IAsyncDisposable
         // _refusing is read after the interlocked adds, and DrainAsync sets it before it reads the count: either this call
         // sees the drain, or the drain sees this row. The other order could drain to zero and then accept a row.
         if (rows <= _options.RowsMax && bytes <= _options.BytesMax && !_refusing)
-            return true;
+        {
+            // Each row that is counted takes one id, or has taken it.
+            if (_ids is null || _ids.Left >= rows)
+                return true;
+        }
         Release(contentBytes);
         return false;
     }
@@ -181,6 +195,12 @@ public sealed class MessageLog : IAsyncDisposable
         RoomLog room, long? beforeSeq, long? afterSeq, int limit, long seenSeq, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        if (_ids is not null)
+        {
+            // What this server has sent and is not stored has no seq yet, and nobody has seen it.
+            var all = await _store.ReadMessagesAsync(room.RoomId, beforeSeq, afterSeq, limit + 1, cancellationToken).ConfigureAwait(false);
+            return HistoryPage.Merge(all, [], limit, fromOldest: afterSeq is not null);
+        }
         var before = Math.Min(beforeSeq ?? long.MaxValue, seenSeq + 1);
         while (room.WaitToReach(before - 1) is { } appended)
             await appended.WaitAsync(cancellationToken).ConfigureAwait(false);

@@ -11,7 +11,12 @@ internal static class PostgresSchema
     internal const long MigrationLock = 0x63686174_00000001;
     internal const long SessionLock = 0x63686174_00000002;
 
-    private static readonly string[] Migrations = [SchemaText.Read("init.sql"), SchemaText.Read("postgres/0002_message_runs.sql")];
+    private static readonly string[] Migrations =
+    [
+        SchemaText.Read("init.sql"),
+        SchemaText.Read("postgres/0002_message_runs.sql"),
+        SchemaText.Read("postgres/0003_several_nodes.sql"),
+    ];
 
     internal static int Version => Migrations.Length;
 
@@ -22,9 +27,7 @@ internal static class PostgresSchema
             throw new StoreSchemaException("The database's encoding is not UTF8; create it with ENCODING 'UTF8'.");
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
         await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock})", cancellationToken).ConfigureAwait(false);
-        var version = 0;
-        if (await ExecuteAsync(connection, "SELECT to_regclass('schema_version')::text", cancellationToken).ConfigureAwait(false) is string)
-            version = await ExecuteAsync(connection, "SELECT max(version) FROM schema_version", cancellationToken).ConfigureAwait(false) as int? ?? 0;
+        var version = await ReadVersionAsync(connection, cancellationToken).ConfigureAwait(false);
         if (version > Version)
             throw new StoreSchemaException($"The database has schema version {version}, this build knows {Version}: run a newer build.");
         while (version < Version)
@@ -37,6 +40,19 @@ internal static class PostgresSchema
         }
         await transaction.CommitAsync(cancellationToken).ConfigureAwait(false);
     }
+
+    /// <summary>For a server that joins others, and must not change the schema under them.</summary>
+    internal static async Task CheckAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        var version = await ReadVersionAsync(connection, cancellationToken).ConfigureAwait(false);
+        if (version != Version)
+            throw new StoreSchemaException($"The servers that have this database use schema version {version}, this build needs {Version}: stop them first, or run their build.");
+    }
+
+    private static async Task<int> ReadVersionAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
+        await ExecuteAsync(connection, "SELECT to_regclass('schema_version')::text", cancellationToken).ConfigureAwait(false) is string
+            ? await ExecuteAsync(connection, "SELECT max(version) FROM schema_version", cancellationToken).ConfigureAwait(false) as int? ?? 0
+            : 0;
 
     private static async Task<object?> ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {

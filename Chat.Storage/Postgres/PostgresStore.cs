@@ -13,6 +13,10 @@ public sealed class PostgresStore : IChatStore
     private const string UserColumns = "SELECT id, email, username, password_hash, created_at FROM users ";
     private const string RoomColumns = "SELECT id, name, last_seq, created_at FROM rooms ";
 
+    /// <summary>For <see cref="ReadMessage"/>: of messages m and users u.</summary>
+    internal const string MessageColumns =
+        "SELECT m.id, m.room_id, m.seq, m.epoch, m.sender_id, u.username, m.nonce, m.content, m.created_at";
+
     /// <summary>
     /// How long a start waits for another server's session, in milliseconds: a killed one is gone as soon as PostgreSQL reads the end of its socket.
     /// </summary>
@@ -26,6 +30,7 @@ public sealed class PostgresStore : IChatStore
     public const int PoolSizeMax = 16;
 
     private readonly TimeProvider _time;
+    private readonly bool _isShared;
     private readonly NpgsqlDataSource _pool;
     private readonly NpgsqlDataSource _unpooled;
     private readonly LostBackends _lost = new();
@@ -34,9 +39,11 @@ public sealed class PostgresStore : IChatStore
 
     /// <param name="connectionString">As <see cref="DatabaseUrl.ToConnectionString"/> makes it. Nothing is connected yet.</param>
     /// <param name="time">Gives the created_at of users, rooms and memberships.</param>
-    public PostgresStore(string connectionString, TimeProvider? time = null)
+    /// <param name="isShared">Several servers use the database at once: its session is one that others may join.</param>
+    public PostgresStore(string connectionString, TimeProvider? time = null, bool isShared = false)
     {
         _time = time ?? TimeProvider.System;
+        _isShared = isShared;
         var builder = new NpgsqlConnectionStringBuilder(connectionString);
         // Which keys it names; Npgsql's own builder "contains" every key that it knows.
         var given = new DbConnectionStringBuilder { ConnectionString = builder.ConnectionString };
@@ -68,52 +75,100 @@ public sealed class PostgresStore : IChatStore
 
     public Task<StoreSession> BeginSessionAsync(CancellationToken cancellationToken) => GuardStartAsync(async () =>
     {
-        await LockSessionAsync(cancellationToken).ConfigureAwait(false);
+        if (await LockSessionAsync(cancellationToken).ConfigureAwait(false))
+            await TakeOverAsync(cancellationToken).ConfigureAwait(false);
+        else
+            await PostgresSchema.CheckAsync(_sessionConnection!, cancellationToken).ConfigureAwait(false);
+        int epoch;
+        long maxMessageId;
+        await using (var read = new NpgsqlCommand(
+            "SELECT session, shared, epoch, (SELECT coalesce(max(id), 0) FROM messages) FROM server_state", _sessionConnection))
+        {
+            await using var reader = await read.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+            if (reader.GetBoolean(1) != _isShared)
+                throw InUse();
+            Volatile.Write(ref _session, reader.GetInt64(0));
+            epoch = reader.GetInt32(2);
+            maxMessageId = reader.GetInt64(3);
+        }
+        if (_isShared)
+            maxMessageId = await NextMessageIdsAsync(cancellationToken).ConfigureAwait(false);
+        return new StoreSession(epoch, maxMessageId, _isShared);
+    });
+
+    /// <summary>Begins a session that no other server has begun or joined.</summary>
+    private async Task TakeOverAsync(CancellationToken cancellationToken)
+    {
         await PostgresSchema.MigrateAsync(_sessionConnection!, cancellationToken).ConfigureAwait(false);
-        // The update waits for transactions of an earlier session (each holds the row FOR SHARE), so what they commit is counted below.
+        // The update waits for transactions of an earlier session (each holds the row FOR SHARE), so what they commit is counted afterwards. What several
+        // servers show is durable, so that none of their stops is unclean.
         await using (var command = new NpgsqlCommand(
             """
             UPDATE server_state
-            SET epoch = epoch + CASE WHEN clean_stop THEN 0 ELSE 1 END, session = session + 1, clean_stop = false
-            RETURNING session
+            SET epoch = epoch + CASE WHEN clean_stop THEN 0 ELSE 1 END, session = session + 1, clean_stop = $1, shared = $1;
             """, _sessionConnection))
         {
-            Volatile.Write(ref _session, (long)(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false))!);
+            command.Parameters.Add(new NpgsqlParameter<bool> { TypedValue = _isShared });
+            await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+        }
+        if (_isShared)
+        {
+            // Above what a server has given that had the database alone, and what other servers may have taken and not used.
+            await using var raise = new NpgsqlCommand(
+                $"SELECT setval('message_id_blocks', greatest(last_value, (SELECT coalesce(max(id), 0) FROM messages) / {MessageIds.BlockSize})) FROM message_id_blocks",
+                _sessionConnection);
+            await raise.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         }
         // From here on a second server waits for the shared lock, which the writers hold as well.
-        await using (var share = new NpgsqlCommand(
-            $"SELECT pg_advisory_lock_shared({PostgresSchema.SessionLock}); SELECT pg_advisory_unlock({PostgresSchema.SessionLock})", _sessionConnection))
-        {
-            await share.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
-        }
-        await using var read = new NpgsqlCommand("SELECT epoch, (SELECT coalesce(max(id), 0) FROM messages) FROM server_state", _sessionConnection);
-        await using var reader = await read.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
-        await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-        return new StoreSession(reader.GetInt32(0), reader.GetInt64(1));
-    });
+        await using var share = new NpgsqlCommand(
+            $"SELECT pg_advisory_lock_shared({PostgresSchema.SessionLock}); SELECT pg_advisory_unlock({PostgresSchema.SessionLock})", _sessionConnection);
+        await share.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>In a shared session: takes a block of <see cref="MessageIds.BlockSize"/> message ids for this server, from the answer + 1 on.</summary>
+    public async Task<long> NextMessageIdsAsync(CancellationToken cancellationToken) => MessageIds.BlockSize
+        * (await ReadAsync("SELECT nextval('message_id_blocks')", reader => reader.GetInt64(0), cancellationToken).ConfigureAwait(false)).Single();
+
+    /// <summary>In a shared session: what tells its servers from those of other databases.</summary>
+    public async Task<string> ClusterAsync(CancellationToken cancellationToken) =>
+        (await ReadAsync("SELECT cluster FROM server_state", reader => reader.GetString(0), cancellationToken).ConfigureAwait(false)).Single();
+
+    /// <summary>The last durable seqs of rooms, in any order; of rooms that there are.</summary>
+    public async Task<IReadOnlyList<(long RoomId, long LastSeq)>> LastSeqsAsync(IReadOnlyCollection<long> roomIds, CancellationToken cancellationToken) =>
+        await ReadAsync(
+            "SELECT id, last_seq FROM rooms WHERE id = ANY($1)", reader => (reader.GetInt64(0), reader.GetInt64(1)), cancellationToken, roomIds.ToArray())
+            .ConfigureAwait(false);
 
     /// <summary>
     /// An advisory lock tells a second server why it must not start: taken alone here, then shared by this connection and every writer, so
     /// that it returns with the first writer when the database restarted. It is a courtesy. Should a second server slip through while
-    /// every connection is down, the session number in server_state stops the first.
+    /// every connection is down, the session number in server_state stops the first. Servers that share a session share the lock from the start, but for the first.
     /// </summary>
-    private async Task LockSessionAsync(CancellationToken cancellationToken)
+    /// <returns>True when it is ours alone; false when we share it, with servers whose session it is.</returns>
+    private async Task<bool> LockSessionAsync(CancellationToken cancellationToken)
     {
         if (_sessionConnection is not null)
             await _sessionConnection.DisposeAsync().ConfigureAwait(false);
         _sessionConnection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        await using (var command = new NpgsqlCommand(PostgresMessageWriter.WatchPeer, _sessionConnection))
+        await using (var command = new NpgsqlCommand(PostgresWriter.WatchPeer, _sessionConnection))
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         // Asked for again and again: a request that waits for the lock would keep the first server's writers from sharing it.
         await using var tryLock = new NpgsqlCommand($"SELECT pg_try_advisory_lock({PostgresSchema.SessionLock})", _sessionConnection);
         var startedAt = Stopwatch.GetTimestamp();
+        await using var tryShare = new NpgsqlCommand($"SELECT pg_try_advisory_lock_shared({PostgresSchema.SessionLock})", _sessionConnection);
         while (await tryLock.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is false)
         {
+            if (_isShared && await tryShare.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is true)
+                return false;
             if (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds > SessionLockTimeoutMs)
-                throw new StoreInUseException("Another server uses this database.");
+                throw InUse();
             await Task.Delay(SessionLockRetryMs, cancellationToken).ConfigureAwait(false);
         }
+        return true;
     }
+
+    private static StoreInUseException InUse() => new("Another server uses this database.");
 
     public Task EndSessionAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
     {
@@ -197,7 +252,7 @@ public sealed class PostgresStore : IChatStore
     {
         var newestFirst = afterSeq is null;
         var records = await ReadAsync($"""
-            SELECT m.id, m.room_id, m.seq, m.epoch, m.sender_id, u.username, m.nonce, m.content, m.created_at
+            {MessageColumns}
             FROM messages m LEFT JOIN users u ON u.id = m.sender_id
             WHERE m.room_id = $1 AND m.seq < $2 AND m.seq > $3
             ORDER BY m.seq {(newestFirst ? "DESC" : "ASC")} LIMIT $4
@@ -217,7 +272,8 @@ public sealed class PostgresStore : IChatStore
     {
         var session = Volatile.Read(ref _session);
         Invariant.Require(session > 0);
-        return PostgresMessageWriter.Open(_unpooled, session, _lost);
+        return PostgresWriter.Open(
+            _unpooled, _lost, connection => _isShared ? new PostgresNumberingWriter(connection, session, _lost) : new PostgresMessageWriter(connection, session, _lost));
     }
 
     public async ValueTask DisposeAsync()
@@ -342,7 +398,7 @@ public sealed class PostgresStore : IChatStore
     private static RoomRecord ReadRoom(NpgsqlDataReader reader) =>
         new(reader.GetInt64(0), reader.GetString(1), reader.GetInt64(2), ReadTime(reader, 3));
 
-    private static MessageRecord ReadMessage(NpgsqlDataReader reader) => new()
+    internal static MessageRecord ReadMessage(NpgsqlDataReader reader) => new()
     {
         Id = reader.GetInt64(0),
         RoomId = reader.GetInt64(1),

@@ -7,7 +7,12 @@ namespace Chat.Storage.Sqlite;
 /// </summary>
 internal static class SqliteSchema
 {
-    private static readonly string[] Migrations = [SchemaText.Read("sqlite/schema.sql"), SchemaText.Read("sqlite/0002_message_runs.sql")];
+    private static readonly string[] Migrations =
+    [
+        SchemaText.Read("sqlite/schema.sql"),
+        SchemaText.Read("sqlite/0002_message_runs.sql"),
+        SchemaText.Read("sqlite/0003_several_nodes.sql"),
+    ];
 
     internal static int Version => Migrations.Length;
 

@@ -19,14 +19,16 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(ProxyDirection.ToServer)]
-    [InlineData(ProxyDirection.ToClient)]
-    public async Task A_connection_cut_at_any_message_of_a_batch_loses_and_doubles_nothing(ProxyDirection direction)
+    [InlineData(ProxyDirection.ToServer, false)]
+    [InlineData(ProxyDirection.ToClient, false)]
+    [InlineData(ProxyDirection.ToServer, true)]
+    [InlineData(ProxyDirection.ToClient, true)]
+    public async Task A_connection_cut_at_any_message_of_a_batch_loses_and_doubles_nothing(ProxyDirection direction, bool isShared)
     {
         var cluster = await postgres.ClusterAsync();
         await using var proxy = new TcpProxy(cluster.Port);
         var url = await cluster.CreateDatabaseAsync();
-        await using var running = await RunningLog.StartAsync(Through(proxy, url), Options);
+        await using var running = await RunningLog.StartAsync(Through(proxy, url, isShared: isShared), Options);
         var room = running.Log.OpenRoom(1, 0);
         await AppendBatchAsync(running, room);
         proxy.Record();
@@ -66,13 +68,15 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         await AssertNothingElseIsStoredAsync(url, running);
     }
 
-    [Fact]
-    public async Task A_commit_whose_answer_never_comes_is_sent_again_and_found_done()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_commit_whose_answer_never_comes_is_sent_again_and_found_done(bool isShared)
     {
         var cluster = await postgres.ClusterAsync();
         await using var proxy = new TcpProxy(cluster.Port);
         var url = await cluster.CreateDatabaseAsync();
-        await using var running = await RunningLog.StartAsync(Through(proxy, url, commandTimeoutSeconds: 1), Options);
+        await using var running = await RunningLog.StartAsync(Through(proxy, url, commandTimeoutSeconds: 1, isShared), Options);
         var room = running.Log.OpenRoom(1, 0);
         var commitAt = await BytesBeforeCommitAnswerAsync(proxy, running, room);
 
@@ -84,13 +88,15 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         await AssertNothingElseIsStoredAsync(url, running);
     }
 
-    [Fact]
-    public async Task A_transaction_left_open_by_a_lost_network_does_not_keep_the_next_attempt_waiting()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_transaction_left_open_by_a_lost_network_does_not_keep_the_next_attempt_waiting(bool isShared)
     {
         var cluster = await postgres.ClusterAsync();
         await using var proxy = new TcpProxy(cluster.Port);
         var url = await cluster.CreateDatabaseAsync();
-        await using var running = await RunningLog.StartAsync(Through(proxy, url, commandTimeoutSeconds: 1), Options);
+        await using var running = await RunningLog.StartAsync(Through(proxy, url, commandTimeoutSeconds: 1, isShared), Options);
         var room = running.Log.OpenRoom(1, 0);
         await AppendBatchAsync(running, room);
         proxy.Record();
@@ -133,7 +139,8 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         await using var running = await RunningLog.StartAsync(new PostgresTestDatabase(url), Options);
         // Only the writer's connection sends keepalives, so that the fault meets none of the store's others.
         await using var dataSource = NpgsqlDataSource.Create($"{Through(proxy, url).ConnectionString};Pooling=false;Keepalive=1");
-        using var writer = PostgresMessageWriter.Open(dataSource, session: 1, new LostBackends());
+        var lost = new LostBackends();
+        using var writer = PostgresWriter.Open(dataSource, lost, connection => new PostgresMessageWriter(connection, session: 1, lost));
         writer.Append([running.Message(1, 1)], resend: false);
 
         await proxy.Plan(ProxyFault.Cut, ProxyDirection.ToServer, 0).WaitAsync(Patience, Stop);
@@ -164,10 +171,10 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         Assert.Null(await running.Append(room, running.Message(1, 4)).WaitAsync(Patience, Stop));
     }
 
-    private static PostgresTestDatabase Through(TcpProxy proxy, string url, int commandTimeoutSeconds = 30)
+    private static PostgresTestDatabase Through(TcpProxy proxy, string url, int commandTimeoutSeconds = 30, bool isShared = false)
     {
         var direct = new UriBuilder(url) { Port = proxy.Port };
-        return new PostgresTestDatabase(direct.Uri.AbsoluteUri) { CommandTimeoutSeconds = commandTimeoutSeconds };
+        return new PostgresTestDatabase(direct.Uri.AbsoluteUri) { CommandTimeoutSeconds = commandTimeoutSeconds, IsShared = isShared };
     }
 
     /// <summary>Two rows that become ready together, so that they are one batch, and are acknowledged.</summary>

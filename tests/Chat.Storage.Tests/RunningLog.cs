@@ -71,6 +71,10 @@ internal sealed class RunningLog : IAsyncDisposable, ILogger
         return outcome.Task;
     }
 
+    /// <summary>The outcome of <paramref name="sentId"/> will be told as that of <paramref name="storedId"/>, whose duplicate it is.</summary>
+    public void Expect(long storedId, long sentId) =>
+        _outcomes[storedId] = _outcomes.GetOrAdd(sentId, _ => new(TaskCreationOptions.RunContinuationsAsynchronously));
+
     private void OnCommitted(ReadOnlyMemory<MessageRecord> records)
     {
         BeforeCallback?.Invoke();

@@ -50,7 +50,10 @@ public sealed class PostgresTestDatabase(string url) : TestDatabase
 
     public int CommandTimeoutSeconds { get; init; } = 30;
 
-    public override IChatStore NewStore() => new PostgresStore($"{ConnectionString};Command Timeout={CommandTimeoutSeconds}");
+    /// <summary>Several servers may have it at once.</summary>
+    public bool IsShared { get; init; }
+
+    public override IChatStore NewStore() => new PostgresStore($"{ConnectionString};Command Timeout={CommandTimeoutSeconds}", isShared: IsShared);
 
     public override async Task ExecuteAsync(string sql)
     {

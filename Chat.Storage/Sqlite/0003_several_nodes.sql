@@ -1,0 +1,1 @@
+-- Version 3 changes PostgreSQL alone; both stores count the same versions.
