@@ -53,6 +53,7 @@ find_missing() {
     missing=()
     command -v curl >/dev/null || missing+=(curl)
     has_postgres || missing+=(postgresql)
+    command -v redis-server >/dev/null || missing+=(redis-server)
     find_python >/dev/null || missing+=(python3-websockets)
     [[ $(uname) != Linux ]] || command -v cc >/dev/null || missing+=(gcc libc6-dev)
 }

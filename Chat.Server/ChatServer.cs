@@ -4,13 +4,16 @@ using Chat.Protocol.WebSocket;
 using Chat.Server.Auth;
 using Chat.Server.Connections;
 using Chat.Server.Logging;
+using Chat.Server.Nodes;
 using Chat.Server.Rest;
 using Chat.Server.Rooms;
 using Chat.Server.Settings;
 using Chat.Server.Transport;
 using Chat.Storage;
+using Chat.Storage.Postgres;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
 
 namespace Chat.Server;
 
@@ -139,16 +142,20 @@ internal sealed partial class ChatServer
             (record, failure) => rooms!.Failed(record, failure),
             _time,
             _loggers.CreateLogger<MessageLog>());
-        rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length));
+        await using NodeBus? bus = session.IsShared ? await ConnectBusAsync((PostgresStore)store) : null;
+        NodeFeed? nodes = bus is null ? null : new NodeFeed((PostgresStore)store, bus, _metrics, _time, _loggers.CreateLogger<NodeFeed>());
+        rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length, nodes));
         var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
-        http.Application = Application(store, session, log, rooms, shards, replays, rates, hasher, tokens, http);
+        http.Application = Application(store, session, log, rooms, shards, replays, rates, hasher, tokens, nodes, http);
         foreach (string url in endpoint.Urls)
         {
             Listening(_logger, url, _settings.DatabaseUrl.Length == 0 ? "SQLite" : "PostgreSQL", session.Epoch, engine, shards.Length);
         }
 
-        _ = WatchSessionAsync(store, log, sweeping.Token); // Not awaited: it may be asking a database that does not answer.
+        // Not awaited: they may be asking a database that does not answer.
+        _ = WatchSessionAsync(store, log, sweeping.Token);
+        _ = nodes?.RunAsync(log, sweeping.Token);
         await Task.WhenAny(Task.Delay(Timeout.Infinite, stopping), log.Completion);
         if (log.Completion.IsFaulted)
         {
@@ -302,7 +309,9 @@ internal sealed partial class ChatServer
     {
         try
         {
-            return StoreFactory.Create(_settings.DatabaseUrl, _settings.DataDir);
+            return _settings.RedisUrl.Length > 0
+                ? new PostgresStore(DatabaseUrl.ToConnectionString(_settings.DatabaseUrl), _time, isShared: true)
+                : StoreFactory.Create(_settings.DatabaseUrl, _settings.DataDir);
         }
         catch (FormatException exception)
         {
@@ -386,14 +395,15 @@ internal sealed partial class ChatServer
         RateLimits? rates,
         PasswordHasher hasher,
         TokenService tokens,
+        NodeFeed? nodes,
         HttpServices http)
     {
         var subscriptions = new Subscriptions(rooms, store, _loggers.CreateLogger<Subscriptions>());
         var resume = new Resume(replays, _loggers.CreateLogger<Resume>());
         var accounts = new AccountEndpoints(
             store, new Credentials(_settings.Credentials), hasher, tokens, new AuthLimits(_settings.Attempts, _time), http.Addresses, _metrics);
-        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time);
-        var system = new SystemEndpoints(store, log, rooms, shards, hasher, _metrics, _time);
+        var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, _metrics, _settings.Rooms, session.Epoch, _time, nodes);
+        var system = new SystemEndpoints(store, log, rooms, shards, hasher, _metrics, _time, nodes);
         return new Application(
             new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>())
             {
@@ -404,9 +414,16 @@ internal sealed partial class ChatServer
             new SessionServices(log, resume, subscriptions, _metrics, rates));
     }
 
-    private RoomServices RoomServices(MessageLog log, StoreSession session, int shardCount) =>
+    private async Task<NodeBus> ConnectBusAsync(PostgresStore store)
+    {
+        _ = BrokerUrl.TryParse(_settings.RedisUrl, out ConfigurationOptions options); // It has been read once, as a setting.
+        return await NodeBus.ConnectAsync(options, await store.ClusterAsync(CancellationToken.None), _loggers.CreateLogger<NodeBus>());
+    }
+
+    private RoomServices RoomServices(MessageLog log, StoreSession session, int shardCount, NodeFeed? nodes) =>
         new(log, _time, _settings.Rooms.Delivery, session.Epoch, shardCount)
         {
+            Nodes = nodes,
             NonceWindowMs = _settings.Rooms.NonceWindowMs,
             NoncesPerRoomMax = _settings.Rooms.NoncesPerRoomMax,
             RingBytesMin = _settings.Rooms.RingBytesMin,

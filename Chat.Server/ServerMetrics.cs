@@ -48,6 +48,12 @@ internal sealed class ServerMetrics
     /// <summary>Commands and calls refused because their sender was too fast.</summary>
     public Counter RateLimited { get; } = new();
 
+    /// <summary>Messages that other nodes told this one.</summary>
+    public Counter NodeEventsReceived { get; } = new();
+
+    /// <summary>Messages that were read from the database because another node's word had not come; some come after all.</summary>
+    public Counter NodeEventsRead { get; } = new();
+
     /// <summary>When the TLS certificate that is shown ends, in seconds since 1970; 0 without TLS. Any thread.</summary>
     public long CertificateNotAfterSeconds
     {

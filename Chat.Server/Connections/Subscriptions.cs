@@ -8,8 +8,12 @@ namespace Chat.Server.Connections;
 internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore store, ILogger<Subscriptions> logger)
 {
     /// <summary>The room, which the user has joined if they were not a member; null when there is no such room.</summary>
+    /// <param name="roomId">Which room.</param>
+    /// <param name="userId">Who.</param>
+    /// <param name="cancellationToken">Ends the wait for the database.</param>
+    /// <param name="seenSeq">What the user has seen of it, perhaps on another node, of which this one may not have heard yet.</param>
     /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
-    public async ValueTask<Room?> JoinAsync(long roomId, long userId, CancellationToken cancellationToken)
+    public async ValueTask<Room?> JoinAsync(long roomId, long userId, CancellationToken cancellationToken, long seenSeq = 0)
     {
         Room? room = await rooms.FindAsync(roomId, cancellationToken);
         if (room is not null && !room.IsKnownMember(userId))
@@ -17,6 +21,11 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
             int departures = room.Departures;
             await store.AddMemberAsync(roomId, userId, cancellationToken);
             room.RememberMember(userId, departures);
+        }
+
+        if (room is not null)
+        {
+            await room.CatchUpAsync(seenSeq, cancellationToken);
         }
 
         return room;
@@ -69,7 +78,7 @@ internal sealed partial class Subscriptions(RoomDirectory rooms, IChatStore stor
     {
         try
         {
-            Room? room = await JoinAsync(roomId, session.Sender.UserId, CancellationToken.None);
+            Room? room = await JoinAsync(roomId, session.Sender.UserId, CancellationToken.None, point.Since);
             return new Answer(roomId, room, point, ErrorCode.NoSuchRoom, "there is no such room");
         }
         catch (KeyNotFoundException)

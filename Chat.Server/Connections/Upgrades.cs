@@ -53,7 +53,7 @@ internal sealed partial class Upgrades(
 
         try
         {
-            Room? room = await subscriptions.JoinAsync(roomId, identity!.UserId, aborted);
+            Room? room = await subscriptions.JoinAsync(roomId, identity!.UserId, aborted, resume.Since);
             return room is null
                 ? (null, Problem.NoSuchRoom)
                 : (new AcceptedHandshake(identity, room, resume, deflate), null);

@@ -3,6 +3,7 @@ using Chat.Protocol.Http;
 using Chat.Protocol.Messages;
 using Chat.Server.Auth;
 using Chat.Server.Connections;
+using Chat.Server.Nodes;
 using Chat.Server.Rooms;
 using Chat.Server.Settings;
 using Chat.Storage;
@@ -19,7 +20,8 @@ internal sealed class RoomEndpoints(
     ServerMetrics metrics,
     RoomSettings settings,
     int epoch,
-    TimeProvider time)
+    TimeProvider time,
+    NodeFeed? nodes = null)
 {
     private const int HistoryLimitDefault = 50;
     private const int HistoryLimitMax = 200;
@@ -277,7 +279,7 @@ internal sealed class RoomEndpoints(
     private RoomNow Now(RoomRecord record)
     {
         Room? room = rooms.FindLoaded(record.Id);
-        return new RoomNow(Math.Max(record.LastSeq, room?.HeadSeq ?? 0), room?.MemberCount ?? 0);
+        return new RoomNow(Math.Max(record.LastSeq, room?.HeadSeq ?? 0), (room?.MemberCount ?? 0) + (nodes?.ConnectionsElsewhere(record.Id) ?? 0));
     }
 
     private RoomJson ToJson(RoomRecord record)

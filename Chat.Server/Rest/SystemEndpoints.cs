@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Text;
 using Chat.Protocol.Http;
 using Chat.Server.Auth;
+using Chat.Server.Nodes;
 using Chat.Server.Rooms;
 using Chat.Storage;
 
@@ -16,7 +17,8 @@ internal sealed class SystemEndpoints(
     IReadOnlyList<Shard> shards,
     PasswordHasher hasher,
     ServerMetrics metrics,
-    TimeProvider time)
+    TimeProvider time,
+    NodeFeed? nodes = null)
 {
     /// <summary>A database that takes longer to answer one round trip is not ready.</summary>
     private static readonly TimeSpan ReadyTimeout = TimeSpan.FromSeconds(2);
@@ -57,13 +59,14 @@ internal sealed class SystemEndpoints(
         }
 
         bool messageLog = log.IsHealthy;
-        return Health(database && messageLog, database, messageLog);
+        // Without the broker it is a second late, and ready: if it is away for all nodes, there would be none.
+        return Health(database && messageLog, database, messageLog, nodes?.IsBrokerConnected);
     }
 
-    private static Response Healthy => Response.Json(200, new HealthJson("ok", null, null), RestJson.Default.HealthJson);
+    private static Response Healthy => Response.Json(200, new HealthJson("ok", null, null, null), RestJson.Default.HealthJson);
 
-    private static Response Health(bool isReady, bool database, bool messageLog) => Response.Json(
-        isReady ? 200 : 503, new HealthJson(isReady ? "ready" : "not ready", database, messageLog), RestJson.Default.HealthJson);
+    private static Response Health(bool isReady, bool database, bool messageLog, bool? broker = null) => Response.Json(
+        isReady ? 200 : 503, new HealthJson(isReady ? "ready" : "not ready", database, messageLog, broker), RestJson.Default.HealthJson);
 
     private Response GetMetrics()
     {
@@ -96,6 +99,13 @@ internal sealed class SystemEndpoints(
         Write(text, "chat_message_log_batches_total", "counter", "Transactions committed.", statistics.Commits.Total);
         Write(text, "chat_message_log_commit_seconds", "Transactions committed, from the first row sent to the outcome.", statistics.Commits);
         Write(text, "chat_message_log_retries_total", "counter", "Transactions tried again.", statistics.Retries);
+        if (nodes is not null)
+        {
+            Write(text, "chat_broker_connected", "gauge", "Whether Redis is there; without it messages of other nodes come up to a second late.", nodes.IsBrokerConnected ? 1 : 0);
+            Write(text, "chat_node_events_received_total", "counter", "Messages that other nodes told this one.", metrics.NodeEventsReceived.Value);
+            Write(text, "chat_node_events_read_total", "counter", "Messages of rooms that were read from the database because they had not been told yet.", metrics.NodeEventsRead.Value);
+        }
+
         if (metrics.CertificateNotAfterSeconds is > 0 and long notAfter)
         {
             Write(text, "chat_tls_certificate_not_after_seconds", "gauge", "When the TLS certificate ends, in seconds since 1970.", notAfter);

@@ -90,6 +90,22 @@ internal sealed class NonceWindow(int windowMs, int countMax)
         }
     }
 
+    /// <summary>
+    /// Another node has made the message durable. One that is on its way from here with the same nonce stays: its commit will find the other.
+    /// </summary>
+    public void Observe(MessageRecord record, long nowMs)
+    {
+        lock (_lock)
+        {
+            var entry = new Entry(record.SenderId, record.Nonce!);
+            if (_entries.TryAdd((record.SenderId, record.Nonce!), entry))
+            {
+                Keep(entry, record, nowMs);
+                Evict(nowMs);
+            }
+        }
+    }
+
     /// <summary>The message will never be durable: the nonce is free again. Returns who else waits for it, or null.</summary>
     public List<IPublisher>? Forget(long senderId, string nonce)
     {

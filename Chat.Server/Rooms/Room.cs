@@ -10,7 +10,8 @@ namespace Chat.Server.Rooms;
 /// <summary>
 /// One room: its order, its ring, its members by shard, and its part of the message log.
 /// In <see cref="DeliveryOrder.Immediate"/> an event is numbered by its place in the ring and fanned out at once; in
-/// <see cref="DeliveryOrder.Committed"/> it is numbered here, and enters the ring when it is durable.
+/// <see cref="DeliveryOrder.Committed"/> it is numbered here, and enters the ring when it is durable. Where several nodes write to the room, the database
+/// numbers it, and what others wrote enters the ring as well (<see cref="Arrive"/>).
 /// <para>Any thread, except what says otherwise.</para>
 /// </summary>
 internal sealed class Room
@@ -27,6 +28,7 @@ internal sealed class Room
     private readonly RoomServices _services;
     private readonly RoomMembers?[] _members;
     private readonly NonceWindow _nonces;
+    private readonly EventOrder? _order;
     private readonly ConcurrentDictionary<long, bool> _knownMembers = new();
     private int _departures;
     private RoomRing _ring;
@@ -52,6 +54,7 @@ internal sealed class Room
         _ring = new RoomRing(0, lastSeq, 0, _members);
         _nonces = new NonceWindow(services.NonceWindowMs, services.NoncesPerRoomMax);
         _nonces.Warm(recent, services.NowMs);
+        _order = services.Nodes is null ? null : new EventOrder(lastSeq, Deliver);
         Log = services.Log.OpenRoom(record.Id, lastSeq);
     }
 
@@ -87,7 +90,10 @@ internal sealed class Room
         }
     }
 
-    /// <summary>The user is a member according to the store, as this server has seen. Saves the store a look at every connect.</summary>
+    /// <summary>
+    /// The user is a member according to the store, as this server has seen. Saves the store a look at every connect. Nobody is known where they may leave by
+    /// another node.
+    /// </summary>
     public bool IsKnownMember(long userId) => _knownMembers.ContainsKey(userId);
 
     /// <summary>How often somebody was forgotten: taken before a join is stored, for <see cref="RememberMember"/>.</summary>
@@ -101,7 +107,7 @@ internal sealed class Room
     {
         lock (_knownMembers) // Or a leave could fall between the look and what follows from it.
         {
-            if (_departures == departures)
+            if (_departures == departures && _order is null)
             {
                 _knownMembers.TryAdd(userId, true);
             }
@@ -165,6 +171,7 @@ internal sealed class Room
         Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, IPublisher publisher, out long seq, out long id)
     {
         seq = id = 0;
+        long knownSeq = HeadSeq; // Before the nonce: what comes in between may be its original, and the database looks there.
         // The log's place first: after this nothing may fail, or the room's numbers would have a hole.
         if (!_services.Log.TryReserve(content.Length))
         {
@@ -213,27 +220,47 @@ internal sealed class Room
             Nonce = nonceText,
             Content = content.ToArray(),
             CreatedAtUnixMs = createdAtUnixMs,
+            KnownSeq = knownSeq,
             Origin = publisher,
         });
         return OfferStatus.Accepted;
     }
 
+    /// <summary>An event that is durable and may be new here, whichever node it is from, and in whatever order. Any thread.</summary>
+    public void Arrive(MessageRecord record)
+    {
+        if (!_order!.Add(record))
+        {
+            _services.Nodes!.ReadMissing(this);
+        }
+    }
+
+    /// <summary>An event that has arrived waits for one before it, which has not.</summary>
+    public bool HasGap => _order is { IsWaiting: true };
+
+    /// <summary>Where other nodes write to the room: waits for its events up to one that was seen elsewhere, if there is such a one.</summary>
+    /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
+    public Task CatchUpAsync(long seenSeq, CancellationToken cancellationToken) =>
+        _services.Nodes is { } nodes && seenSeq > HeadSeq ? nodes.CatchUpAsync(this, cancellationToken) : Task.CompletedTask;
+
     /// <summary>A message of this room is durable. The log's thread, in the room's order.</summary>
     public void Committed(MessageRecord record)
     {
-        if (_services.Order == DeliveryOrder.Committed)
+        if (_order is not null)
         {
-            byte[] nonce = record.Nonce is null ? [] : System.Text.Encoding.UTF8.GetBytes(record.Nonce);
-            byte[] username = System.Text.Encoding.UTF8.GetBytes(record.SenderName);
-            // Durable and numbered: it has to reach the members, so this waits for the readers as long as it takes.
-            bool published = TryPublish(
-                record.Id, record.SenderId, username, record.Content.Span, nonce, record.CreatedAtUnixMs, mayWait: true, out long seq);
-            Invariant.Require(published && seq == record.Seq);
+            if (!record.IsDuplicate)
+            {
+                Arrive(record);
+            }
+        }
+        else if (_services.Order == DeliveryOrder.Committed)
+        {
+            Publish(record);
         }
 
         // The nonce first: who resends after the acknowledgement finds the message committed, and is answered at once.
         List<IPublisher>? waiting = record.Nonce is null ? null : _nonces.Commit(record, _services.NowMs);
-        (record.Origin as IPublisher)?.Committed(record, isDuplicate: false);
+        (record.Origin as IPublisher)?.Committed(record, record.IsDuplicate);
         foreach (IPublisher publisher in waiting ?? [])
         {
             publisher.Committed(record, isDuplicate: true);
@@ -249,7 +276,7 @@ internal sealed class Room
         {
             Volatile.Write(ref _lastRefusedSeq, record.Seq);
         }
-        else if (code != ErrorCode.Unavailable)
+        else if (code != ErrorCode.Unavailable && _order is null)
         {
             // Its tombstone is durable, and so is all before it: members hear of it now, not with the next message.
             bool published = TryPublish(record.Id, 0, default, default, default, record.CreatedAtUnixMs, mayWait: true, out long seq);
@@ -271,6 +298,27 @@ internal sealed class Room
         {
             Reseat(0);
         }
+    }
+
+    /// <summary>In the room's order.</summary>
+    private void Deliver(MessageRecord record)
+    {
+        if (record.Nonce is not null)
+        {
+            _nonces.Observe(record, _services.NowMs); // Before the head moves: see Offer.
+        }
+
+        Publish(record);
+    }
+
+    /// <summary>Durable and numbered: it has to reach the members, so this waits for the readers as long as it takes.</summary>
+    private void Publish(MessageRecord record)
+    {
+        byte[] nonce = record.Nonce is null ? [] : System.Text.Encoding.UTF8.GetBytes(record.Nonce);
+        byte[] username = System.Text.Encoding.UTF8.GetBytes(record.SenderName);
+        bool published = TryPublish(
+            record.Id, record.SenderId, username, record.Content.Span, nonce, record.CreatedAtUnixMs, mayWait: true, out long seq);
+        Invariant.Require(published && seq == record.Seq);
     }
 
     /// <summary>False when the ring is full and the caller, which is then a shard or a thread that others need as well, may not wait.</summary>

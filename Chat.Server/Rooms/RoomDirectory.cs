@@ -63,6 +63,7 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
     /// <summary>The message log's word that a batch is durable. The log's thread.</summary>
     public void Committed(ReadOnlyMemory<MessageRecord> batch)
     {
+        services.Nodes?.Publish(batch.Span);
         foreach (MessageRecord record in batch.Span)
         {
             FindLoaded(record.RoomId)!.Committed(record);
@@ -85,8 +86,12 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
             return null;
         }
 
+        // Before its seq is read: what comes later is told.
+        await (services.Nodes?.SubscribeAsync(roomId) ?? Task.CompletedTask);
         long lastSeq = await store.LastSeqAsync(roomId, CancellationToken.None);
-        return new Room(record, lastSeq, services, await ReadRecentAsync(roomId));
+        var room = new Room(record, lastSeq, services, await ReadRecentAsync(roomId));
+        services.Nodes?.Add(room);
+        return room;
     }
 
     /// <summary>

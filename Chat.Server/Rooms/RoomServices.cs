@@ -27,6 +27,9 @@ internal sealed class RoomServices
 
     public int ShardCount { get; }
 
+    /// <summary>Who else writes to the rooms, which the database numbers then; null for nobody.</summary>
+    public IOtherNodes? Nodes { get; init; }
+
     public required int NonceWindowMs { get; init; }
 
     public required int NoncesPerRoomMax { get; init; }

@@ -26,6 +26,9 @@ internal sealed record ServerSettings
     /// <summary>Secret: may hold a password. Empty: SQLite in <see cref="DataDir"/>.</summary>
     public required string DatabaseUrl { get; init; }
 
+    /// <summary>Secret: may hold a password. Empty: a single node.</summary>
+    public required string RedisUrl { get; init; }
+
     /// <summary>Lower case, as browsers send them; or <c>*</c> alone; or none.</summary>
     public required ImmutableArray<string> CorsOrigins { get; init; }
 

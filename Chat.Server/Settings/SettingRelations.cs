@@ -38,6 +38,23 @@ internal static class SettingRelations
             }
         }
 
+        if (values.Get(SettingTable.RedisUrl).Length > 0)
+        {
+            var source = $"because {SettingTable.RedisUrl.Name} (from {values.SourceOf(SettingTable.RedisUrl)}) is set";
+            if (values.Get(SettingTable.DatabaseUrl).Length == 0)
+            {
+                return $"{SettingTable.DatabaseUrl.Name}: expected the PostgreSQL that all nodes share, {source}.";
+            }
+            if (values.Get(SettingTable.JwtSecret).Length == 0)
+            {
+                return $"{SettingTable.JwtSecret.Name}: expected the key that all nodes sign with, {source}.";
+            }
+            if (values.Get(SettingTable.Delivery) == DeliveryOrder.Immediate && values.SourceOf(SettingTable.Delivery) != SettingValues.DefaultSource)
+            {
+                return $"{SettingTable.Delivery.Name}: expected committed, {source}: the database numbers what several nodes write.";
+            }
+        }
+
         return AtMost(SettingTable.PasswordCharsMin, SettingTable.PasswordCharsMax)
             ?? AtMost(SettingTable.WsPongTimeoutMs, SettingTable.WsPingIntervalMs)
             ?? AtMost(SettingTable.RingBytesMin, SettingTable.RingBytesMax)

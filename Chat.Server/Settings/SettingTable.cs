@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text;
+using Chat.Server.Nodes;
 using Chat.Server.Rooms;
 using Microsoft.Extensions.Logging;
 using static Chat.Server.Settings.Setting;
@@ -33,8 +34,9 @@ internal static class SettingTable
         "postgres://user:password@host:port/database, postgresql://... or an Npgsql connection string (Host=...)",
         "PostgreSQL to use; empty keeps messages in SQLite in DATA_DIR, which needs no setup.", IsDatabase, isSecret: true);
     public static readonly Setting<string> RedisUrl = Text("REDIS_URL", "", "url",
-        "no value: this version runs as a single node and has no broker",
-        "Reserved for several nodes; leave it empty.", static _ => false, isSecret: true);
+        "redis://[user:password@]host[:port], or rediss:// for TLS",
+        "Redis through which several servers that share DATABASE_URL tell each other what they store; empty for one server, which has its database alone.",
+        static text => BrokerUrl.TryParse(text, out _), isSecret: true);
     public static readonly Setting<string> TlsCertFile = Text("TLS_CERT_FILE", "", "path", "a path to a PEM file",
         "Certificate chain for HTTPS, read again when it changes; empty serves plain HTTP, for use behind a proxy that ends TLS.", IsPath);
     public static readonly Setting<string> TlsKeyFile = Text("TLS_KEY_FILE", "", "path", "a path to a PEM file",
@@ -141,7 +143,7 @@ internal static class SettingTable
 
     // Rooms.
     public static readonly Setting<DeliveryOrder> Delivery = Choice("DELIVERY", DeliveryOrder.Immediate,
-        "immediate shows a message before its commit (lowest latency), committed after it; the ack follows the commit in both.");
+        "immediate shows a message before its commit (lowest latency), committed after it; the ack follows the commit in both. With REDIS_URL always committed.");
     public static readonly Setting<int> ContentCharsMax = Integer("CONTENT_CHARS_MAX", 4000, 1, 100_000, "characters",
         "Longest message; about two pages, longer text is a file.");
     public static readonly Setting<int> RoomNameCharsMax = Integer("ROOM_NAME_CHARS_MAX", 100, 1, 100, "characters",

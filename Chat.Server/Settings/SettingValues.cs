@@ -39,7 +39,7 @@ internal sealed class SettingValues
             problem = $"{setting.Name}: {echo} (from {source}) is not accepted: expected {setting.Accepts}.";
             return false;
         }
-        _values[setting] = (value, source);
+        _values[setting] = (value, text.Length == 0 ? DefaultSource : source);
         return true;
     }
 

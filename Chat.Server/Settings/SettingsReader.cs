@@ -72,6 +72,7 @@ internal static class SettingsReader
         Port = values.Get(SettingTable.Port),
         DataDir = values.Get(SettingTable.DataDir),
         DatabaseUrl = values.Get(SettingTable.DatabaseUrl),
+        RedisUrl = values.Get(SettingTable.RedisUrl),
         CorsOrigins = values.Get(SettingTable.CorsOrigins),
         Tls = values.Get(SettingTable.TlsCertFile) is { Length: > 0 } certFile
             ? new TlsFiles(certFile, values.Get(SettingTable.TlsKeyFile))
@@ -125,7 +126,7 @@ internal static class SettingsReader
             DeflateBytesMin: values.Get(SettingTable.WsDeflateBytesMin)),
         Rooms = new RoomSettings
         {
-            Delivery = values.Get(SettingTable.Delivery),
+            Delivery = values.Get(SettingTable.RedisUrl).Length > 0 ? DeliveryOrder.Committed : values.Get(SettingTable.Delivery),
             ContentCharsMax = values.Get(SettingTable.ContentCharsMax),
             NameCharsMax = values.Get(SettingTable.RoomNameCharsMax),
             SubscriptionsMax = values.Get(SettingTable.SubscriptionsMax),

@@ -16,6 +16,7 @@ public sealed class LongestFirst : ITestCollectionOrderer
         typeof(FaultsOnPostgres).FullName,
         typeof(FaultsOnSqlite).FullName,
         typeof(DurabilityOnPostgres).FullName,
+        typeof(NodesOnPostgres).FullName,
         typeof(PatienceTests).FullName,
     ];
 

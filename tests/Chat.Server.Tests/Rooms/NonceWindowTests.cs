@@ -37,6 +37,27 @@ public sealed class NonceWindowTests
     }
 
     [Fact]
+    public void A_nonce_that_another_node_has_committed_is_committed()
+    {
+        _window.Observe(Record("a", 5), 0);
+
+        Assert.Equal(NonceStatus.Committed, _window.Begin(7, "a", _publisher, 0, out long seq, out long id));
+        Assert.Equal((5, 105), (seq, id));
+        Assert.Equal(NonceStatus.New, Begin("a", nowMs: 1001)); // It leaves like any other.
+    }
+
+    [Fact]
+    public void A_nonce_on_its_way_stays_so_when_another_node_commits_it()
+    {
+        Begin("a");
+        _window.Observe(Record("a", 5), 0);
+
+        Assert.Equal(NonceStatus.Pending, Begin("a"));
+        Assert.Equal([_publisher], Commit(Record("a", 5))!);
+        Assert.Equal(NonceStatus.Committed, Begin("a"));
+    }
+
+    [Fact]
     public void Another_sender_may_use_the_same_nonce()
     {
         Assert.Equal(NonceStatus.New, Begin("a", senderId: 7));

@@ -1,5 +1,8 @@
+using System.Net;
+using Chat.Server.Nodes;
 using Chat.Server.Settings;
 using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
 
 namespace Chat.Server.Tests.Settings;
 
@@ -101,6 +104,55 @@ public sealed class SettingsReaderTests
             Assert.DoesNotContain(value, outcome.Problem);
         });
         Assert.Contains(name, outcomes[0].Problem);
+    }
+
+    [Theory]
+    [InlineData("redis://cache", "cache", 6379, false, null)]
+    [InlineData("redis://10.0.0.7:7000", "10.0.0.7", 7000, false, null)]
+    [InlineData("redis://:hunter%402@cache:6380/", "cache", 6380, false, "hunter@2")]
+    [InlineData("rediss://chat:hunter2@cache/0", "cache", 6379, true, "hunter2")]
+    public void A_Redis_URL_is_read(string url, string host, int port, bool isTls, string? password)
+    {
+        Assert.True(BrokerUrl.TryParse(url, out ConfigurationOptions options));
+
+        Assert.Equal(new DnsEndPoint(host, port).ToString().Split('/')[1], options.EndPoints.Single().ToString()!.Split('/')[^1]);
+        Assert.Equal((isTls, password), (options.Ssl, options.Password));
+    }
+
+    [Theory]
+    [InlineData("cache:6379")]
+    [InlineData("http://cache")]
+    [InlineData("redis://")]
+    [InlineData("redis://cache:99999")]
+    [InlineData("redis://hunter2@cache")]
+    [InlineData("redis://cache/3")]
+    public void What_is_no_Redis_URL_is_refused(string url)
+    {
+        var outcome = Read(environment: [("REDIS_URL", url)]);
+
+        Assert.StartsWith("REDIS_URL: the value (from environment) is not accepted: expected redis://", outcome.Problem);
+    }
+
+    [Theory]
+    [InlineData("DATABASE_URL", "", "DATABASE_URL: expected the PostgreSQL that all nodes share, because REDIS_URL (from environment) is set.")]
+    [InlineData("JWT_SECRET", "", "JWT_SECRET: expected the key that all nodes sign with, because REDIS_URL (from environment) is set.")]
+    [InlineData("DELIVERY", "immediate", "DELIVERY: expected committed, because REDIS_URL (from environment) is set: the database numbers what several nodes write.")]
+    [InlineData("DELIVERY", "committed", null)]
+    [InlineData("DELIVERY", "", null)]
+    public void Several_nodes_need_what_they_share(string name, string value, string? problem)
+    {
+        var environment = new Dictionary<string, string>
+        {
+            ["REDIS_URL"] = "redis://cache",
+            ["DATABASE_URL"] = "postgres://chat@db/chat",
+            ["JWT_SECRET"] = Secret,
+            [name] = value,
+        };
+
+        var outcome = SettingsReader.Read([], environment, "");
+
+        Assert.Equal(problem, outcome.Problem);
+        Assert.Equal(problem is null ? DeliveryOrder.Committed : null, outcome.Settings?.Rooms.Delivery);
     }
 
     [Fact]
