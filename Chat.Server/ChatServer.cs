@@ -13,7 +13,6 @@ using Chat.Storage;
 using Chat.Storage.Postgres;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
-using StackExchange.Redis;
 
 namespace Chat.Server;
 
@@ -142,8 +141,9 @@ internal sealed partial class ChatServer
             (record, failure) => rooms!.Failed(record, failure),
             _time,
             _loggers.CreateLogger<MessageLog>());
-        await using NodeBus? bus = session.IsShared ? await ConnectBusAsync((PostgresStore)store) : null;
-        NodeFeed? nodes = bus is null ? null : new NodeFeed((PostgresStore)store, bus, _metrics, _time, _loggers.CreateLogger<NodeFeed>());
+        await using NodeFeed? nodes = session.IsShared
+            ? await NodeFeed.ConnectAsync(_settings.RedisUrl, (PostgresStore)store, _metrics, _time, _loggers)
+            : null;
         rooms = new RoomDirectory(store, RoomServices(log, session, shards.Length, nodes));
         var hasher = new PasswordHasher(_settings.Argon2, _loggers.CreateLogger<PasswordHasher>());
         replays = new ReplayCache(log, store, _time);
@@ -309,9 +309,7 @@ internal sealed partial class ChatServer
     {
         try
         {
-            return _settings.RedisUrl.Length > 0
-                ? new PostgresStore(DatabaseUrl.ToConnectionString(_settings.DatabaseUrl), _time, isShared: true)
-                : StoreFactory.Create(_settings.DatabaseUrl, _settings.DataDir);
+            return StoreFactory.Create(_settings.DatabaseUrl, _settings.DataDir, _time, isShared: _settings.RedisUrl.Length > 0);
         }
         catch (FormatException exception)
         {
@@ -412,12 +410,6 @@ internal sealed partial class ChatServer
             new Upgrades(
                 tokens, http.Cors, subscriptions, _settings.WebSocket.Deflate, _settings.Conformance, _loggers.CreateLogger<Upgrades>()),
             new SessionServices(log, resume, subscriptions, _metrics, rates));
-    }
-
-    private async Task<NodeBus> ConnectBusAsync(PostgresStore store)
-    {
-        _ = BrokerUrl.TryParse(_settings.RedisUrl, out ConfigurationOptions options); // It has been read once, as a setting.
-        return await NodeBus.ConnectAsync(options, await store.ClusterAsync(CancellationToken.None), _loggers.CreateLogger<NodeBus>());
     }
 
     private RoomServices RoomServices(MessageLog log, StoreSession session, int shardCount, NodeFeed? nodes) =>

@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using Chat.Protocol;
 using Chat.Server.Rooms;
 using Chat.Storage;
 using Chat.Storage.Postgres;
 using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
 
 namespace Chat.Server.Nodes;
 
@@ -11,7 +13,7 @@ namespace Chat.Server.Nodes;
 /// Brings what other nodes store into this node's rooms. The bus is quick and may lose; the database has everything, and is asked where a room has a gap, and
 /// for the heads of all rooms once a second. So a message is late when Redis is away, and never missing. Any thread, unless it says otherwise.
 /// </summary>
-internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerMetrics metrics, TimeProvider time, ILogger<NodeFeed> logger) : IOtherNodes
+internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
 {
     /// <summary>Between two looks at the heads of all rooms.</summary>
     private static readonly TimeSpan HeadsInterval = TimeSpan.FromSeconds(1);
@@ -21,18 +23,48 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
 
     private const int MessagesPerRead = 500;
 
+    private readonly PostgresStore _store;
+    private readonly NodeBus _bus;
+    private readonly NodePresence _presence;
+    private readonly ServerMetrics _metrics;
+    private readonly TimeProvider _time;
+    private readonly ILogger<NodeFeed> _logger;
     private readonly ConcurrentDictionary<long, Room> _rooms = new();
     private readonly ConcurrentDictionary<Room, long> _gaps = new(); // And where its head was.
     private readonly Channel<bool> _wakeUps = Channel.CreateBounded<bool>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
     private bool _isAllDue;
 
-    private readonly NodePresence _presence = new(time);
+    private NodeFeed(PostgresStore store, NodeBus bus, ServerMetrics metrics, TimeProvider time, ILogger<NodeFeed> logger)
+    {
+        _store = store;
+        _bus = bus;
+        _presence = new NodePresence(time);
+        _metrics = metrics;
+        _time = time;
+        _logger = logger;
+    }
 
-    public bool IsBrokerConnected => bus.IsConnected;
+    public bool IsBrokerConnected => _bus.IsConnected;
 
     /// <summary>Connections in the room that other nodes have, as of about a second ago.</summary>
     public int ConnectionsElsewhere(long roomId) => _presence.ConnectionsElsewhere(roomId);
+
+    /// <summary>Also when Redis does not answer, which is then waited for while the server serves.</summary>
+    /// <param name="redisUrl">That <see cref="BrokerUrl"/> can read.</param>
+    /// <param name="store">With a shared session. Outlives the feed.</param>
+    /// <param name="metrics">Where it counts.</param>
+    /// <param name="time">For its waits.</param>
+    /// <param name="loggers">For what it cannot do.</param>
+    public static async Task<NodeFeed> ConnectAsync(
+        string redisUrl, PostgresStore store, ServerMetrics metrics, TimeProvider time, ILoggerFactory loggers)
+    {
+        bool isUrl = BrokerUrl.TryParse(redisUrl, out ConfigurationOptions options);
+        Invariant.Require(isUrl);
+        string cluster = await store.ClusterAsync(CancellationToken.None);
+        NodeBus bus = await NodeBus.ConnectAsync(options, cluster, loggers.CreateLogger<NodeBus>());
+        return new NodeFeed(store, bus, metrics, time, loggers.CreateLogger<NodeFeed>());
+    }
 
     public void Publish(ReadOnlySpan<MessageRecord> batch)
     {
@@ -46,14 +78,14 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
 
             if (end > start)
             {
-                bus.Publish(batch[start..end]);
+                _bus.Publish(batch[start..end]);
             }
 
             start = Math.Max(end, start + 1);
         }
     }
 
-    public Task SubscribeAsync(long roomId) => bus.SubscribeAsync(roomId, Receive);
+    public Task SubscribeAsync(long roomId) => _bus.SubscribeAsync(roomId, Receive);
 
     public void Add(Room room)
     {
@@ -71,7 +103,7 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
 
     public async Task CatchUpAsync(Room room, CancellationToken cancellationToken)
     {
-        foreach ((_, long lastSeq) in await store.LastSeqsAsync([room.Id], cancellationToken))
+        foreach ((_, long lastSeq) in await _store.LastSeqsAsync([room.Id], cancellationToken))
         {
             await ReadAsync(room, lastSeq, cancellationToken);
         }
@@ -80,15 +112,15 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
     /// <summary>Until the server stops.</summary>
     public async Task RunAsync(MessageLog log, CancellationToken stopping)
     {
-        bus.Restored += ReadAllMissing;
-        using ITimer timer = time.CreateTimer(_ => Tick(), null, HeadsInterval, HeadsInterval);
+        _bus.Restored += ReadAllMissing;
+        using ITimer timer = _time.CreateTimer(_ => Tick(), null, HeadsInterval, HeadsInterval);
         bool isAway = false;
         try
         {
-            await bus.SubscribeAsync(_presence);
+            await _bus.SubscribeAsync(_presence);
             while (await _wakeUps.Reader.WaitToReadAsync(stopping))
             {
-                await Task.Delay(GapPatience, time, stopping);
+                await Task.Delay(GapPatience, _time, stopping);
                 _wakeUps.Reader.TryRead(out _);
                 try
                 {
@@ -99,7 +131,7 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
                 {
                     if (!isAway) // Said once; a second later it is tried again.
                     {
-                        ReadFailed(logger, exception.Message, exception is StoreUnavailableException ? null : exception);
+                        ReadFailed(_logger, exception.Message, exception is StoreUnavailableException ? null : exception);
                         isAway = true;
                     }
                 }
@@ -111,14 +143,16 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
         }
         finally
         {
-            bus.Restored -= ReadAllMissing;
+            _bus.Restored -= ReadAllMissing;
         }
     }
+
+    public ValueTask DisposeAsync() => _bus.DisposeAsync();
 
     private void Tick()
     {
         ReadAllMissing();
-        bus.PublishPresence([.. _rooms.Values.Select(static room => (room.Id, room.MemberCount)).Where(static room => room.MemberCount > 0)]);
+        _bus.PublishPresence([.. _rooms.Values.Select(static room => (room.Id, room.MemberCount)).Where(static room => room.MemberCount > 0)]);
         _presence.Sweep();
     }
 
@@ -132,7 +166,7 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
     {
         if (log.NeedsMessageIds)
         {
-            log.AddMessageIds(await store.NextMessageIdsAsync(stopping));
+            log.AddMessageIds(await _store.NextMessageIdsAsync(stopping));
         }
 
         List<long> roomIds = TakeGaps();
@@ -143,7 +177,7 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
 
         if (roomIds.Count > 0)
         {
-            foreach ((long roomId, long lastSeq) in await store.LastSeqsAsync(roomIds, stopping))
+            foreach ((long roomId, long lastSeq) in await _store.LastSeqsAsync(roomIds, stopping))
             {
                 await ReadAsync(_rooms[roomId], lastSeq, stopping);
             }
@@ -176,13 +210,13 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
         {
             headSeq = room.HeadSeq;
             IReadOnlyList<MessageRecord> missing =
-                await store.ReadMessagesAsync(room.Id, beforeSeq: null, headSeq, MessagesPerRead, cancellationToken);
+                await _store.ReadMessagesAsync(room.Id, beforeSeq: null, headSeq, MessagesPerRead, cancellationToken);
             foreach (MessageRecord record in missing)
             {
                 room.Arrive(record);
             }
 
-            metrics.NodeEventsRead.Add(missing.Count);
+            _metrics.NodeEventsRead.Add(missing.Count);
         }
     }
 
@@ -199,7 +233,7 @@ internal sealed partial class NodeFeed(PostgresStore store, NodeBus bus, ServerM
             room.Arrive(record);
         }
 
-        metrics.NodeEventsReceived.Add(records.Count);
+        _metrics.NodeEventsReceived.Add(records.Count);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "What other nodes have stored could not be read, and is tried again: {Reason}")]
