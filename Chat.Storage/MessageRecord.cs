@@ -52,7 +52,12 @@ public sealed class MessageRecord
     public bool IsTombstone => SenderId == 0;
 
     /// <summary>As the database has numbered it.</summary>
-    internal MessageRecord At(long seq) => new()
+    internal MessageRecord At(long seq) => Copy(seq, isDuplicate: false, Origin);
+
+    /// <summary>What is stored of <paramref name="sent"/>, whose sender is to be told: this row.</summary>
+    internal MessageRecord AsDuplicateOf(MessageRecord sent) => Copy(Seq, isDuplicate: true, sent.Origin);
+
+    private MessageRecord Copy(long seq, bool isDuplicate, object? origin) => new()
     {
         Id = Id,
         RoomId = RoomId,
@@ -63,23 +68,8 @@ public sealed class MessageRecord
         Nonce = Nonce,
         Content = Content,
         CreatedAtUnixMs = CreatedAtUnixMs,
-        Origin = Origin,
-    };
-
-    /// <summary>What is stored of <paramref name="sent"/>, whose sender is to be told: this row.</summary>
-    internal MessageRecord AsDuplicateOf(MessageRecord sent) => new()
-    {
-        Id = Id,
-        RoomId = RoomId,
-        Seq = Seq,
-        Epoch = Epoch,
-        SenderId = SenderId,
-        SenderName = SenderName,
-        Nonce = Nonce,
-        Content = Content,
-        CreatedAtUnixMs = CreatedAtUnixMs,
-        IsDuplicate = true,
-        Origin = sent.Origin,
+        IsDuplicate = isDuplicate,
+        Origin = origin,
     };
 
     internal MessageRecord ToTombstone() => new()

@@ -16,21 +16,13 @@ public sealed class NodesOnPostgres
         using ChatSocket second = await nodes.Second.EnterAsync(bob, room);
         const int Each = 300;
 
-        await Task.WhenAll(SayAsync(first, "ann"), SayAsync(second, "bob"));
+        await Task.WhenAll(SayAsync(first, Each, "a"), SayAsync(second, Each, "b"));
         List<(long, long, string)>[] seen = await Task.WhenAll(SeenAsync(first, 2 * Each), SeenAsync(second, 2 * Each));
 
         Assert.Equal(Enumerable.Range(1, 2 * Each).Select(seq => (long)seq), seen[0].Select(message => message.Item1));
         Assert.Equal(seen[0], seen[1]);
         Assert.Equal(seen[0], (await nodes.Second.HistoryAsync(ann, room)).Select(Parts));
         Assert.Equal(2 * Each, seen[0].Select(message => message.Item2).Distinct().Count());
-
-        static async Task SayAsync(ChatSocket socket, string name)
-        {
-            for (int i = 0; i < Each; i++)
-            {
-                await socket.SayAsync($"{name} {i}", $"n{i}");
-            }
-        }
     }
 
     [Fact]
@@ -201,18 +193,10 @@ public sealed class NodesOnPostgres
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
         using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
 
-        for (int i = 0; i < 200; i++)
-        {
-            await first.SayAsync($"{i}", $"n{i}");
-        }
-
+        await SayAsync(first, 200, "n");
         await first.SkipToAsync("ack");
         await nodes.First.Process.KillAsync();
-        for (int i = 0; i < 200; i++)
-        {
-            await second.SayAsync($"{i}", $"n{i}"); // Whether the dead node stored it or not.
-        }
-
+        await SayAsync(second, 200, "n"); // The same again, whether the dead node stored them or not.
         Dictionary<string, long> acks = await AcksAsync(second, 200);
         IReadOnlyList<JsonElement> history = await nodes.Second.HistoryAsync(ann, room);
         Assert.Equal(Enumerable.Range(1, 200).Select(seq => (long)seq), history.Select(message => message.Number("seq")));
@@ -237,7 +221,7 @@ public sealed class NodesOnPostgres
         using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
         const int Each = 500;
 
-        Task saying = Task.WhenAll(SayAsync(first, "a"), SayAsync(second, "b"));
+        Task saying = Task.WhenAll(SayAsync(first, Each, "a"), SayAsync(second, Each, "b"));
         Task<Dictionary<string, long>[]> acknowledged = Task.WhenAll(AcksAsync(first, Each), AcksAsync(second, Each));
         for (int i = 0; i < 3; i++)
         {
@@ -254,14 +238,6 @@ public sealed class NodesOnPostgres
             string nonce = message.Text("nonce");
             Assert.Equal(message.Number("seq"), acks[nonce[0] == 'a' ? 0 : 1][nonce]);
         });
-
-        static async Task SayAsync(ChatSocket socket, string name)
-        {
-            for (int i = 0; i < Each; i++)
-            {
-                await socket.SayAsync($"{i}", $"{name}{i}");
-            }
-        }
     }
 
     [Fact]
@@ -310,6 +286,14 @@ public sealed class NodesOnPostgres
     }
 
     private static void RedisSkip() => Assert.SkipWhen(RedisServer.WhyUnavailable is not null, RedisServer.WhyUnavailable ?? "");
+
+    private static async Task SayAsync(ChatSocket socket, int count, string nonces)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            await socket.SayAsync($"message {i}", $"{nonces}{i}");
+        }
+    }
 
     private static (long Seq, long Id, string Content) Parts(JsonElement message) => (message.Number("seq"), message.Number("id"), message.Text("content"));
 
