@@ -92,9 +92,9 @@ internal sealed partial class NodeBus : IAsyncDisposable
         {
             _ = _subscriber.PublishAsync(channel, packet, CommandFlags.FireAndForget);
         }
-        catch (RedisException)
+        catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
         {
-            // The connection broke just now; the event tells the log.
+            // The connection broke just now, of which the log is told; or the server has stopped.
         }
     }
 

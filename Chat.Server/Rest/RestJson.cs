@@ -37,7 +37,7 @@ internal sealed record HistoryJson(IReadOnlyList<MessageJson> Messages, bool Has
 
 internal sealed record MemberJson(long UserId, string Username, string JoinedAt);
 
-internal sealed record HealthJson(string Status, bool? Database, bool? MessageLog, bool? Broker);
+internal sealed record HealthJson(string Status, bool? Database, bool? MessageLog, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? Broker);
 
 internal sealed record ProblemJson(
     string Type,

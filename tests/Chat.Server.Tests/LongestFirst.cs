@@ -16,7 +16,7 @@ public sealed class LongestFirst : ITestCollectionOrderer
         typeof(FaultsOnPostgres).FullName,
         typeof(FaultsOnSqlite).FullName,
         typeof(DurabilityOnPostgres).FullName,
-        typeof(NodesOnPostgres).FullName,
+        typeof(NodeFaultsOnPostgres).FullName,
         typeof(PatienceTests).FullName,
     ];
 

@@ -60,6 +60,9 @@ public sealed class RedisServer : IAsyncDisposable
         _owner = null;
     }
 
+    /// <summary>It takes what comes and carries nothing of it out, for some time.</summary>
+    public Task PauseAsync(TimeSpan time) => SendAsync($"CLIENT PAUSE {(int)time.TotalMilliseconds} ALL");
+
     /// <summary>A command without an answer that matters, of words without spaces.</summary>
     public async Task SendAsync(string command)
     {

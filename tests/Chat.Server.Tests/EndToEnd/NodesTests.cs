@@ -3,32 +3,32 @@ using Chat.TestKit;
 
 namespace Chat.Server.Tests.EndToEnd;
 
-/// <summary>Two servers, one PostgreSQL, one Redis: what one promises holds whichever of them a client talks to.</summary>
-public sealed class NodesOnPostgres
+/// <summary>What one server promises holds whichever of two a client talks to.</summary>
+public sealed class NodesOnPostgres(NodePairFixture fixture) : IClassFixture<NodePairFixture>
 {
     [Fact]
     public async Task A_room_has_one_order_on_all_nodes()
     {
-        await using NodePair nodes = await NodePair.StartAsync();
+        NodePair nodes = fixture.Nodes;
         (User ann, User bob) = (await nodes.First.RegisterAsync("Ann"), await nodes.Second.RegisterAsync("Bob"));
         long room = await nodes.First.CreateRoomAsync(ann);
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
         using ChatSocket second = await nodes.Second.EnterAsync(bob, room);
         const int Each = 300;
 
-        await Task.WhenAll(SayAsync(first, Each, "a"), SayAsync(second, Each, "b"));
-        List<(long, long, string)>[] seen = await Task.WhenAll(SeenAsync(first, 2 * Each), SeenAsync(second, 2 * Each));
+        await Task.WhenAll(NodePair.SayAsync(first, Each, "a"), NodePair.SayAsync(second, Each, "b"));
+        List<(long, long, string)>[] seen = await Task.WhenAll(NodePair.SeenAsync(first, 2 * Each), NodePair.SeenAsync(second, 2 * Each));
 
         Assert.Equal(Enumerable.Range(1, 2 * Each).Select(seq => (long)seq), seen[0].Select(message => message.Item1));
         Assert.Equal(seen[0], seen[1]);
-        Assert.Equal(seen[0], (await nodes.Second.HistoryAsync(ann, room)).Select(Parts));
+        Assert.Equal(seen[0], (await nodes.Second.HistoryAsync(ann, room)).Select(NodePair.Parts));
         Assert.Equal(2 * Each, seen[0].Select(message => message.Item2).Distinct().Count());
     }
 
     [Fact]
     public async Task A_message_sent_again_to_another_node_is_the_same_message()
     {
-        await using NodePair nodes = await NodePair.StartAsync();
+        NodePair nodes = fixture.Nodes;
         User ann = await nodes.First.RegisterAsync();
         long room = await nodes.First.CreateRoomAsync(ann);
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
@@ -50,7 +50,7 @@ public sealed class NodesOnPostgres
     [Fact]
     public async Task A_message_sent_to_both_nodes_at_once_is_one_message()
     {
-        await using NodePair nodes = await NodePair.StartAsync();
+        NodePair nodes = fixture.Nodes;
         User ann = await nodes.First.RegisterAsync();
         long room = await nodes.First.CreateRoomAsync(ann);
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
@@ -62,12 +62,50 @@ public sealed class NodesOnPostgres
             await Task.WhenAll(first.SayAsync($"{i}", $"n{i}"), second.SayAsync($"{i}", $"n{i}"));
         }
 
-        Dictionary<string, long>[] acks = await Task.WhenAll(AcksAsync(first, Count), AcksAsync(second, Count));
+        Dictionary<string, long>[] acks = await Task.WhenAll(NodePair.AcksAsync(first, Count), NodePair.AcksAsync(second, Count));
         IReadOnlyList<JsonElement> history = await nodes.First.HistoryAsync(ann, room);
         Assert.Equal(Count, history.Count);
         Assert.All(history, message => Assert.All(acks, ack => Assert.Equal(message.Number("seq"), ack[message.Text("nonce")])));
     }
 
+    [Fact]
+    public async Task Nonsense_on_Redis_is_ignored()
+    {
+        NodePair nodes = fixture.Nodes;
+        User ann = await nodes.First.RegisterAsync();
+        long room = await nodes.First.CreateRoomAsync(ann);
+        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
+        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        string cluster = (string)(await nodes.First.ScalarSqlAsync("SELECT cluster FROM server_state"))!;
+
+        await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:room:{room} nonsense");
+        await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:room:{room} \u0001");
+        await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:presence nonsense");
+        await first.SayAsync("sense");
+
+        Assert.Equal("sense", (await second.NextAsync("message")).Text("content"));
+        await second.NothingElseAsync();
+    }
+
+    [Fact]
+    public async Task Who_leaves_by_one_node_and_comes_back_by_the_other_is_a_member_again()
+    {
+        NodePair nodes = fixture.Nodes;
+        User ann = await nodes.First.RegisterAsync();
+        long room = await nodes.First.CreateRoomAsync(ann);
+        (await nodes.Second.EnterAsync(ann, room)).Dispose();
+
+        Assert.Equal(204, (await nodes.First.CallAsync(HttpMethod.Delete, $"/rooms/{room}/members", token: ann.Token)).Status);
+        Assert.Equal(0, (await nodes.Second.GetAsync($"/rooms/{room}/members", ann.Token)).Json.GetArrayLength());
+        (await nodes.Second.EnterAsync(ann, room)).Dispose();
+
+        Assert.Equal(1, (await nodes.First.GetAsync($"/rooms/{room}/members", ann.Token)).Json.GetArrayLength());
+    }
+}
+
+/// <summary>And when one of them fails, or what they share.</summary>
+public sealed class NodeFaultsOnPostgres
+{
     [Fact]
     public async Task What_a_client_has_seen_of_one_node_the_other_has_when_it_comes_there()
     {
@@ -126,6 +164,31 @@ public sealed class NodesOnPostgres
     }
 
     [Fact]
+    public async Task A_Redis_that_does_not_answer_delays_nobody_s_acknowledgement()
+    {
+        await using NodePair nodes = await NodePair.StartAsync();
+        User ann = await nodes.First.RegisterAsync();
+        long room = await nodes.First.CreateRoomAsync(ann);
+        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
+        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        string content = new('x', 4000);
+
+        await nodes.Redis.PauseAsync(TimeSpan.FromMinutes(10));
+        for (int i = 1; i <= 1000; i++) // Megabytes: more than sockets take.
+        {
+            await first.SayAsync(content);
+        }
+
+        for (int i = 1; i <= 1000; i++)
+        {
+            await first.SkipToAsync("ack");
+        }
+
+        await second.NextMessagesAsync(1, 1000);
+        (await nodes.Second.EnterAsync(ann, await nodes.First.CreateRoomAsync(ann))).Dispose(); // Nor is a room kept waiting that is loaded now.
+    }
+
+    [Fact]
     public async Task Who_is_online_on_any_node_counts()
     {
         await using NodePair nodes = await NodePair.StartAsync();
@@ -149,29 +212,9 @@ public sealed class NodesOnPostgres
     }
 
     [Fact]
-    public async Task Nonsense_on_Redis_is_ignored()
-    {
-        await using NodePair nodes = await NodePair.StartAsync();
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
-        string cluster = (string)(await nodes.First.ScalarSqlAsync("SELECT cluster FROM server_state"))!;
-
-        await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:room:{room} nonsense");
-        await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:room:{room} \u0001");
-        await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:presence nonsense");
-        await first.SayAsync("sense");
-
-        Assert.Equal("sense", (await second.NextAsync("message")).Text("content"));
-        await second.NothingElseAsync();
-    }
-
-    [Fact]
     public async Task A_node_starts_and_serves_without_Redis()
     {
-        RunningServer.SkipWhenUnavailable(ServerLaunch.Postgres);
-        RedisSkip();
+        Assert.SkipWhen(NodePair.WhyUnavailable is not null, NodePair.WhyUnavailable ?? "");
         await using RunningServer node = await RunningServer.StartAsync(ServerLaunch.Postgres.With("REDIS_URL", $"redis://127.0.0.1:{FreePort.Next()}"));
         User ann = await node.RegisterAsync();
         long room = await node.CreateRoomAsync(ann);
@@ -193,11 +236,11 @@ public sealed class NodesOnPostgres
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
         using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
 
-        await SayAsync(first, 200, "n");
+        await NodePair.SayAsync(first, 200, "n");
         await first.SkipToAsync("ack");
         await nodes.First.Process.KillAsync();
-        await SayAsync(second, 200, "n"); // The same again, whether the dead node stored them or not.
-        Dictionary<string, long> acks = await AcksAsync(second, 200);
+        await NodePair.SayAsync(second, 200, "n"); // The same again, whether the dead node stored them or not.
+        Dictionary<string, long> acks = await NodePair.AcksAsync(second, 200);
         IReadOnlyList<JsonElement> history = await nodes.Second.HistoryAsync(ann, room);
         Assert.Equal(Enumerable.Range(1, 200).Select(seq => (long)seq), history.Select(message => message.Number("seq")));
         Assert.All(history, message => Assert.Equal(message.Number("seq"), acks[message.Text("nonce")]));
@@ -212,7 +255,7 @@ public sealed class NodesOnPostgres
     [Fact]
     public async Task A_database_that_crashes_and_returns_loses_and_doubles_nothing()
     {
-        RedisSkip();
+        Assert.SkipWhen(NodePair.WhyUnavailable is not null, NodePair.WhyUnavailable ?? "");
         await using PostgresCluster cluster = await PostgresCluster.StartAsync(fsync: true);
         await using NodePair nodes = await NodePair.StartAsync(await cluster.CreateDatabaseAsync());
         User ann = await nodes.First.RegisterAsync();
@@ -221,8 +264,8 @@ public sealed class NodesOnPostgres
         using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
         const int Each = 500;
 
-        Task saying = Task.WhenAll(SayAsync(first, Each, "a"), SayAsync(second, Each, "b"));
-        Task<Dictionary<string, long>[]> acknowledged = Task.WhenAll(AcksAsync(first, Each), AcksAsync(second, Each));
+        Task saying = Task.WhenAll(NodePair.SayAsync(first, Each, "a"), NodePair.SayAsync(second, Each, "b"));
+        Task<Dictionary<string, long>[]> acknowledged = Task.WhenAll(NodePair.AcksAsync(first, Each), NodePair.AcksAsync(second, Each));
         for (int i = 0; i < 3; i++)
         {
             await cluster.StopAsync();
@@ -238,21 +281,6 @@ public sealed class NodesOnPostgres
             string nonce = message.Text("nonce");
             Assert.Equal(message.Number("seq"), acks[nonce[0] == 'a' ? 0 : 1][nonce]);
         });
-    }
-
-    [Fact]
-    public async Task Who_leaves_by_one_node_and_comes_back_by_the_other_is_a_member_again()
-    {
-        await using NodePair nodes = await NodePair.StartAsync();
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        (await nodes.Second.EnterAsync(ann, room)).Dispose();
-
-        Assert.Equal(204, (await nodes.First.CallAsync(HttpMethod.Delete, $"/rooms/{room}/members", token: ann.Token)).Status);
-        Assert.Equal(0, (await nodes.Second.GetAsync($"/rooms/{room}/members", ann.Token)).Json.GetArrayLength());
-        (await nodes.Second.EnterAsync(ann, room)).Dispose();
-
-        Assert.Equal(1, (await nodes.First.GetAsync($"/rooms/{room}/members", ann.Token)).Json.GetArrayLength());
     }
 
     [Fact]
@@ -282,68 +310,6 @@ public sealed class NodesOnPostgres
             await using ServerProcess process = ServerProcess.Start(launch, folder.Path);
             Assert.Equal(1, await process.ExitAsync());
             Assert.Contains("Another server uses this database.", process.Output);
-        }
-    }
-
-    private static void RedisSkip() => Assert.SkipWhen(RedisServer.WhyUnavailable is not null, RedisServer.WhyUnavailable ?? "");
-
-    private static async Task SayAsync(ChatSocket socket, int count, string nonces)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            await socket.SayAsync($"message {i}", $"{nonces}{i}");
-        }
-    }
-
-    private static (long Seq, long Id, string Content) Parts(JsonElement message) => (message.Number("seq"), message.Number("id"), message.Text("content"));
-
-    private static async Task<List<(long Seq, long Id, string Content)>> SeenAsync(ChatSocket socket, int count)
-    {
-        var seen = new List<(long, long, string)>();
-        while (seen.Count < count)
-        {
-            seen.Add(Parts(await socket.SkipToAsync("message")));
-        }
-
-        return seen;
-    }
-
-    /// <summary>The seqs of acknowledged messages by nonce.</summary>
-    private static async Task<Dictionary<string, long>> AcksAsync(ChatSocket socket, int count)
-    {
-        var acks = new Dictionary<string, long>();
-        while (acks.Count < count)
-        {
-            JsonElement ack = await socket.SkipToAsync("ack");
-            acks.Add(ack.Text("nonce"), ack.Number("seq"));
-        }
-
-        return acks;
-    }
-
-    private sealed class NodePair : IAsyncDisposable
-    {
-        public required RedisServer Redis { get; init; }
-
-        public required RunningServer First { get; init; }
-
-        public required RunningServer Second { get; init; }
-
-        public static async Task<NodePair> StartAsync(string? database = null)
-        {
-            RunningServer.SkipWhenUnavailable(ServerLaunch.Postgres);
-            RedisSkip();
-            RedisServer redis = await RedisServer.StartAsync();
-            ServerLaunch launch = ServerLaunch.Postgres.With("REDIS_URL", redis.Url);
-            database ??= await PostgresDatabases.CreateAsync();
-            RunningServer[] nodes = await Task.WhenAll(RunningServer.StartAsync(launch, database), RunningServer.StartAsync(launch, database));
-            return new NodePair { Redis = redis, First = nodes[0], Second = nodes[1] };
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await Task.WhenAll(First.DisposeAsync().AsTask(), Second.DisposeAsync().AsTask());
-            await Redis.DisposeAsync();
         }
     }
 }
