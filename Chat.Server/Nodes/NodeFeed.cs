@@ -114,10 +114,10 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
     {
         _bus.Restored += ReadAllMissing;
         using ITimer timer = _time.CreateTimer(_ => Tick(), null, HeadsInterval, HeadsInterval);
+        bool isListening = false;
         bool isAway = false;
         try
         {
-            await _bus.SubscribeAsync(_presence);
             while (await _wakeUps.Reader.WaitToReadAsync(stopping))
             {
                 await Task.Delay(GapPatience, _time, stopping);
@@ -126,6 +126,11 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
                 {
                     await ReadGapsAsync(log, stopping);
                     isAway = false;
+                    if (!isListening)
+                    {
+                        await _bus.SubscribeAsync(_presence);
+                        isListening = true;
+                    }
                 }
                 catch (Exception exception) when (exception is not OperationCanceledException)
                 {

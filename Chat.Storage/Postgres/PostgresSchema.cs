@@ -21,7 +21,8 @@ internal static class PostgresSchema
     internal static int Version => Migrations.Length;
 
     /// <summary>One transaction under an advisory lock: a second server waits, then finds nothing to do; a failure leaves nothing behind.</summary>
-    internal static async Task MigrateAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    /// <returns>True when the schema was another one.</returns>
+    internal static async Task<bool> MigrateAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         if (connection.PostgresParameters["server_encoding"] != "UTF8")
             throw new StoreSchemaException("The database's encoding is not UTF8; create it with ENCODING 'UTF8'.");
@@ -30,6 +31,7 @@ internal static class PostgresSchema
         var version = await ReadVersionAsync(connection, cancellationToken).ConfigureAwait(false);
         if (version > Version)
             throw new StoreSchemaException($"The database has schema version {version}, this build knows {Version}: run a newer build.");
+        var isOlder = version < Version;
         while (version < Version)
         {
             await ExecuteAsync(connection, Migrations[version], cancellationToken).ConfigureAwait(false);
@@ -39,6 +41,7 @@ internal static class PostgresSchema
                 .ConfigureAwait(false);
         }
         await transaction.CommitAsync(cancellationToken).ConfigureAwait(false);
+        return isOlder;
     }
 
     /// <summary>For a server that joins others, and must not change the schema under them.</summary>

@@ -97,19 +97,22 @@ public sealed class PostgresStore : IChatStore
         return new StoreSession(epoch, maxMessageId, _isShared);
     });
 
-    /// <summary>Begins a session that no other server has begun or joined.</summary>
+    /// <summary>Begins a session when no other server has the lock.</summary>
     private async Task TakeOverAsync(CancellationToken cancellationToken)
     {
-        await PostgresSchema.MigrateAsync(_sessionConnection!, cancellationToken).ConfigureAwait(false);
+        var isMigrated = await PostgresSchema.MigrateAsync(_sessionConnection!, cancellationToken).ConfigureAwait(false);
         // The update waits for transactions of an earlier session (each holds the row FOR SHARE), so what they commit is counted afterwards. What several
-        // servers show is durable, so that none of their stops is unclean.
+        // servers show is durable, so that none of their stops is unclean. A shared session goes on, for servers whose locks are gone because the
+        // database restarted, and who are there; unless they knew another schema.
         await using (var command = new NpgsqlCommand(
             """
             UPDATE server_state
-            SET epoch = epoch + CASE WHEN clean_stop THEN 0 ELSE 1 END, session = session + 1, clean_stop = $1, shared = $1;
+            SET epoch = epoch + CASE WHEN clean_stop THEN 0 ELSE 1 END, session = session + CASE WHEN shared AND $1 AND NOT $2 THEN 0 ELSE 1 END,
+                clean_stop = $1, shared = $1
             """, _sessionConnection))
         {
             command.Parameters.Add(new NpgsqlParameter<bool> { TypedValue = _isShared });
+            command.Parameters.Add(new NpgsqlParameter<bool> { TypedValue = isMigrated });
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         }
         if (_isShared)

@@ -151,8 +151,7 @@ public sealed class SharedSessionTests(PostgresFixture postgres)
         await using var shared = await RunningLog.StartAsync(database);
         var room = shared.Log.OpenRoom(1, 0);
         await CommitAsync(shared, room, shared.Message(1, 1));
-        // The locks are gone with the connections, as after a restart of the database.
-        await database.ExecuteAsync("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
+        await LoseLocksAsync(database);
         await using var alone = new PostgresTestDatabase(database.Url).NewStore();
         await alone.BeginSessionAsync(Stop);
 
@@ -161,6 +160,23 @@ public sealed class SharedSessionTests(PostgresFixture postgres)
 
         await Assert.ThrowsAsync<AppendException>(() => shared.Log.Completion.WaitAsync(Patience, Stop));
         Assert.Equal(1, await alone.LastSeqAsync(1, Stop));
+    }
+
+    [Fact]
+    public async Task A_server_that_begins_when_the_database_has_restarted_joins_those_that_were_there()
+    {
+        var database = await CreateAsync();
+        await using var first = await RunningLog.StartAsync(database);
+        var room = first.Log.OpenRoom(1, 0);
+        await CommitAsync(first, room, first.Message(1, 1));
+        await LoseLocksAsync(database);
+
+        await using var second = await RunningLog.StartAsync(database);
+
+        await CommitAsync(second, second.Log.OpenRoom(1, 1), second.Message(1, 2, Encoding.UTF8.GetBytes("hello"), nonce: "other"));
+        await CommitAsync(first, room, first.Message(1, 2));
+        Assert.Equal(3, first.Committed.Last().Seq);
+        Assert.True(await first.Store.HoldsSessionAsync(Stop));
     }
 
     [Fact]
@@ -196,6 +212,10 @@ public sealed class SharedSessionTests(PostgresFixture postgres)
     }
 
     private async Task<PostgresTestDatabase> CreateAsync() => new(await (await postgres.ClusterAsync()).CreateDatabaseAsync()) { IsShared = true };
+
+    /// <summary>Ends the connections that hold them, as a restart of the database does.</summary>
+    private static Task LoseLocksAsync(TestDatabase database) => database.ExecuteAsync(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
 
     private static async Task CommitAsync(RunningLog running, RoomLog room, MessageRecord record, long? toldAs = null)
     {
