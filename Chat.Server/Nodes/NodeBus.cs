@@ -10,6 +10,8 @@ namespace Chat.Server.Nodes;
 /// </summary>
 internal sealed partial class NodeBus : IAsyncDisposable
 {
+    private static readonly TimeSpan SubscribePatience = TimeSpan.FromMilliseconds(250);
+
     private readonly ConnectionMultiplexer _redis;
     private readonly ISubscriber _subscriber;
     private readonly string _prefix;
@@ -98,7 +100,14 @@ internal sealed partial class NodeBus : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits for Redis, but not long: who subscribes looks into the database afterwards.</summary>
     private async Task SubscribeAsync(RedisChannel channel, Func<byte[], bool> tryReceive)
+    {
+        Task listening = ListenAsync(channel, tryReceive);
+        await Task.WhenAny(listening, Task.Delay(SubscribePatience));
+    }
+
+    private async Task ListenAsync(RedisChannel channel, Func<byte[], bool> tryReceive)
     {
         ChannelMessageQueue queue;
         try

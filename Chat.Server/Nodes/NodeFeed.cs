@@ -21,7 +21,15 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
     /// <summary>What a gap is given to close by itself: packets of two nodes may overtake each other on the way.</summary>
     private static readonly TimeSpan GapPatience = TimeSpan.FromMilliseconds(20);
 
-    private const int MessagesPerRead = 500;
+    private const int MessagesPerRead = 100;
+
+    /// <summary>Rooms that are read at a time: some of the store's connections.</summary>
+    private const int RoomsAtATime = 4;
+
+    /// <summary>
+    /// What a room is given of what it lacks: 16 MB/s. All at once it would be more than its members' sockets and backlogs hold, and they would be closed as slow.
+    /// </summary>
+    private const int BytesPerMs = 16 * 1024;
 
     private readonly PostgresStore _store;
     private readonly NodeBus _bus;
@@ -182,10 +190,10 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
 
         if (roomIds.Count > 0)
         {
-            foreach ((long roomId, long lastSeq) in await _store.LastSeqsAsync(roomIds, stopping))
-            {
-                await ReadAsync(_rooms[roomId], lastSeq, stopping);
-            }
+            await Parallel.ForEachAsync(
+                await _store.LastSeqsAsync(roomIds, stopping),
+                new ParallelOptions { MaxDegreeOfParallelism = RoomsAtATime, CancellationToken = stopping },
+                async (head, cancellationToken) => await ReadAsync(_rooms[head.RoomId], head.LastSeq, cancellationToken));
         }
     }
 
@@ -216,12 +224,18 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
             headSeq = room.HeadSeq;
             IReadOnlyList<MessageRecord> missing =
                 await _store.ReadMessagesAsync(room.Id, beforeSeq: null, headSeq, MessagesPerRead, cancellationToken);
+            int bytes = 0;
             foreach (MessageRecord record in missing)
             {
                 room.Arrive(record);
+                bytes += record.Content.Length;
             }
 
             _metrics.NodeEventsRead.Add(missing.Count);
+            if (room.HeadSeq < lastSeq)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(bytes / BytesPerMs), _time, cancellationToken);
+            }
         }
     }
 

@@ -88,15 +88,13 @@ public sealed class ConnectionFaultTests(PostgresFixture postgres)
         await AssertNothingElseIsStoredAsync(url, running);
     }
 
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task A_transaction_left_open_by_a_lost_network_does_not_keep_the_next_attempt_waiting(bool isShared)
+    [Fact]
+    public async Task A_transaction_left_open_by_a_lost_network_does_not_keep_the_next_attempt_waiting()
     {
         var cluster = await postgres.ClusterAsync();
         await using var proxy = new TcpProxy(cluster.Port);
         var url = await cluster.CreateDatabaseAsync();
-        await using var running = await RunningLog.StartAsync(Through(proxy, url, commandTimeoutSeconds: 1, isShared), Options);
+        await using var running = await RunningLog.StartAsync(Through(proxy, url, commandTimeoutSeconds: 1), Options);
         var room = running.Log.OpenRoom(1, 0);
         await AppendBatchAsync(running, room);
         proxy.Record();

@@ -171,21 +171,28 @@ public sealed class NodeFaultsOnPostgres
         long room = await nodes.First.CreateRoomAsync(ann);
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
         using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        const int Messages = 1000;
         string content = new('x', 4000);
 
         await nodes.Redis.PauseAsync(TimeSpan.FromMinutes(10));
-        for (int i = 1; i <= 1000; i++) // Megabytes: more than sockets take.
+        Task acknowledged = AcknowledgedAsync();
+        Task<IReadOnlyList<JsonElement>> seen = second.NextMessagesAsync(1, Messages);
+        for (int i = 1; i <= Messages; i++) // Megabytes: more than sockets take.
         {
             await first.SayAsync(content);
         }
 
-        for (int i = 1; i <= 1000; i++)
-        {
-            await first.SkipToAsync("ack");
-        }
-
-        await second.NextMessagesAsync(1, 1000);
+        await acknowledged;
+        await seen;
         (await nodes.Second.EnterAsync(ann, await nodes.First.CreateRoomAsync(ann))).Dispose(); // Nor is a room kept waiting that is loaded now.
+
+        async Task AcknowledgedAsync()
+        {
+            for (int i = 1; i <= Messages; i++)
+            {
+                await first.SkipToAsync("ack");
+            }
+        }
     }
 
     [Fact]
