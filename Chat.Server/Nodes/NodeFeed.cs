@@ -41,6 +41,7 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
     private readonly ConcurrentDictionary<Room, long> _gaps = new(); // And where its head was.
     private readonly Channel<bool> _wakeUps = Channel.CreateBounded<bool>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
+    private readonly SemaphoreSlim _catchingUp = new(RoomsAtATime);
     private bool _isAllDue;
 
     private NodeFeed(PostgresStore store, NodeBus bus, ServerMetrics metrics, TimeProvider time, ILogger<NodeFeed> logger)
@@ -109,11 +110,24 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
         }
     }
 
-    public async Task CatchUpAsync(Room room, CancellationToken cancellationToken)
+    public async Task CatchUpAsync(Room room, long seenSeq, CancellationToken cancellationToken)
     {
-        foreach ((_, long lastSeq) in await _store.LastSeqsAsync([room.Id], cancellationToken))
+        await _catchingUp.WaitAsync(cancellationToken);
+        try
         {
-            await ReadAsync(room, lastSeq, cancellationToken);
+            if (room.HeadSeq >= seenSeq)
+            {
+                return; // Others who came at the same time have waited for it.
+            }
+
+            foreach ((_, long lastSeq) in await _store.LastSeqsAsync([room.Id], cancellationToken))
+            {
+                await ReadAsync(room, lastSeq, cancellationToken);
+            }
+        }
+        finally
+        {
+            _catchingUp.Release();
         }
     }
 
@@ -160,7 +174,11 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
         }
     }
 
-    public ValueTask DisposeAsync() => _bus.DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        _catchingUp.Dispose();
+        return _bus.DisposeAsync();
+    }
 
     private void Tick()
     {

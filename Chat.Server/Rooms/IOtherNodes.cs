@@ -18,7 +18,7 @@ internal interface IOtherNodes
     /// <summary>The room lacks something that is durable, and <see cref="Room.Arrive"/> is to be given it.</summary>
     void ReadMissing(Room room);
 
-    /// <summary>When this completes, the room has what was durable when it was called.</summary>
+    /// <summary>When this completes, the room has its events up to <paramref name="seenSeq"/>, or as many as are durable.</summary>
     /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
-    Task CatchUpAsync(Room room, CancellationToken cancellationToken);
+    Task CatchUpAsync(Room room, long seenSeq, CancellationToken cancellationToken);
 }

@@ -241,7 +241,7 @@ internal sealed class Room
     /// <summary>Where other nodes write to the room: waits for its events up to one that was seen elsewhere, if there is such a one.</summary>
     /// <exception cref="StoreUnavailableException">The database cannot be reached now.</exception>
     public Task CatchUpAsync(long seenSeq, CancellationToken cancellationToken) =>
-        _services.Nodes is { } nodes && seenSeq > HeadSeq ? nodes.CatchUpAsync(this, cancellationToken) : Task.CompletedTask;
+        _services.Nodes is { } nodes && seenSeq > HeadSeq ? nodes.CatchUpAsync(this, seenSeq, cancellationToken) : Task.CompletedTask;
 
     /// <summary>A message of this room is durable. The log's thread, in the room's order.</summary>
     public void Committed(MessageRecord record)
