@@ -237,7 +237,7 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
 
     private async Task ReadAsync(Room room, long lastSeq, CancellationToken cancellationToken)
     {
-        for (long headSeq = -1; room.HeadSeq < lastSeq && room.HeadSeq > headSeq;) // The other way round it would ask for ever for what is not there.
+        for (long headSeq = -1; room.HeadSeq < lastSeq && room.HeadSeq > headSeq;) // Without the second it would ask for ever for what is not there.
         {
             headSeq = room.HeadSeq;
             IReadOnlyList<MessageRecord> missing =

@@ -269,20 +269,28 @@ public sealed class NodeFaultsOnPostgres
         long room = await nodes.First.CreateRoomAsync(ann);
         using ChatSocket first = await nodes.First.EnterAsync(ann, room);
         using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
-        const int Each = 500;
+        const int EachMax = 1_000;
+        Dictionary<string, long>[] acks = [[], []];
+        int sent = 0;
 
-        Task saying = Task.WhenAll(NodePair.SayAsync(first, Each, "a"), NodePair.SayAsync(second, Each, "b"));
-        Task<Dictionary<string, long>[]> acknowledged = Task.WhenAll(NodePair.AcksAsync(first, Each), NodePair.AcksAsync(second, Each));
         for (int i = 0; i < 3; i++)
         {
-            await cluster.StopAsync();
+            int before = sent;
+            Task stopping = cluster.StopAsync();
+            for (; !stopping.IsCompleted && sent - before < EachMax; sent++)
+            {
+                await first.SayAsync($"{sent}", $"a{sent}");
+                await second.SayAsync($"{sent}", $"b{sent}");
+            }
+
+            await stopping;
             await cluster.StartAgainAsync();
+            acks[0] = acks[0].Concat(await NodePair.AcksAsync(first, sent - before)).ToDictionary();
+            acks[1] = acks[1].Concat(await NodePair.AcksAsync(second, sent - before)).ToDictionary();
         }
 
-        await saying;
-        Dictionary<string, long>[] acks = await acknowledged;
         IReadOnlyList<JsonElement> history = await nodes.First.HistoryAsync(ann, room);
-        Assert.Equal(Enumerable.Range(1, 2 * Each).Select(seq => (long)seq), history.Select(message => message.Number("seq")));
+        Assert.Equal(Enumerable.Range(1, 2 * sent).Select(seq => (long)seq), history.Select(message => message.Number("seq")));
         Assert.All(history, message =>
         {
             string nonce = message.Text("nonce");
