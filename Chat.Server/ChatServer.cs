@@ -24,12 +24,8 @@ internal sealed partial class ChatServer
 {
     private const int HttpSweepMs = 250;
     private const int SessionSweepMs = 1000;
-    private const int SessionWatchMs = 2000;
     private const int RoomSweepMs = 30_000;
     private const int RoomIdleMs = 60_000;
-
-    /// <summary>As the message log's: a database that returns is found within a second.</summary>
-    private static readonly TimeSpan StoreRetryDelayMax = TimeSpan.FromSeconds(1);
 
     /// <summary>What a stop leaves the clients to answer a close frame, and the database to note a clean stop, however late it is.</summary>
     private static readonly TimeSpan CloseTimeMin = TimeSpan.FromSeconds(2);
@@ -114,7 +110,8 @@ internal sealed partial class ChatServer
 
         // Before the session: a server that cannot have its port must not take the database from one that runs. It answers that it is not ready.
         await endpoint.StartAsync();
-        StoreSession? session = await BeginSessionAsync(store, endpoint, stopping);
+        var takeover = new StoreTakeover(store, _time, _loggers.CreateLogger<StoreTakeover>());
+        StoreSession? session = await takeover.BeginAsync(TellNotReady, stopping);
         if (session is null)
         {
             await sweeps;
@@ -154,7 +151,7 @@ internal sealed partial class ChatServer
         }
 
         // Not awaited: they may be asking a database that does not answer.
-        _ = WatchSessionAsync(store, log, sweeping.Token);
+        _ = takeover.WatchAsync(log, sweeping.Token);
         _ = nodes?.RunAsync(log, sweeping.Token);
         await Task.WhenAny(Task.Delay(Timeout.Infinite, stopping), log.Completion);
         if (log.Completion.IsFaulted)
@@ -166,6 +163,14 @@ internal sealed partial class ChatServer
         await sweeps;
         return await StopAsync(store, log, handler, shards, endpoint);
 
+        void TellNotReady()
+        {
+            foreach (string url in endpoint.Urls)
+            {
+                ListeningNotReady(_logger, url);
+            }
+        }
+
         void SweepRooms(long nowMs)
         {
             foreach (Room room in rooms?.Loaded ?? [])
@@ -175,36 +180,6 @@ internal sealed partial class ChatServer
 
             replays?.Sweep();
             rates?.Sweep(nowMs);
-        }
-    }
-
-    /// <summary>
-    /// Ends a server that another one has replaced while it had nothing to write: its clients would wait for events that the other one numbers.
-    /// </summary>
-    private async Task WatchSessionAsync(IChatStore store, MessageLog log, CancellationToken stopping)
-    {
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(SessionWatchMs), _time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stopping))
-            {
-                try
-                {
-                    if (!await store.HoldsSessionAsync(stopping))
-                    {
-                        log.GiveUpSession();
-                        return;
-                    }
-                }
-                catch (Exception exception) when (exception is not OperationCanceledException)
-                {
-                    // Whatever it is, it must not keep the server from storing what it accepted when it stops. Said by /readyz; asked again.
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The server stops.
         }
     }
 
@@ -315,45 +290,6 @@ internal sealed partial class ChatServer
         {
             throw new StartException($"DATABASE_URL: {exception.Message}");
         }
-    }
-
-    /// <summary>
-    /// Takes the database over. While it is away, the server waits for it and listens: an operator's /readyz gets its answer, and clients are
-    /// told to come back. Null when the server is told to stop first.
-    /// </summary>
-    private async Task<StoreSession?> BeginSessionAsync(IChatStore store, KestrelEndpoint endpoint, CancellationToken stopping)
-    {
-        var delay = TimeSpan.FromMilliseconds(100);
-        bool isToldNotReady = false;
-        while (!stopping.IsCancellationRequested)
-        {
-            try
-            {
-                return await store.BeginSessionAsync(stopping);
-            }
-            catch (StoreUnavailableException exception)
-            {
-                WaitingForStore(_logger, exception.Message);
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return null;
-            }
-
-            if (!isToldNotReady)
-            {
-                isToldNotReady = true;
-                foreach (string url in endpoint.Urls)
-                {
-                    ListeningNotReady(_logger, url);
-                }
-            }
-
-            await Task.Delay(delay, _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            delay = delay * 2 < StoreRetryDelayMax ? delay * 2 : StoreRetryDelayMax;
-        }
-
-        return null;
     }
 
     private Protocol.Http.HttpLimits HttpLimits => new()
@@ -477,9 +413,6 @@ internal sealed partial class ChatServer
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
     private static partial void SettingWarning(ILogger logger, string warning);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for the database: {Reason}")]
-    private static partial void WaitingForStore(ILogger logger, string reason);
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "Cannot start: {Reason}")]
     private static partial void CannotStart(ILogger logger, string reason);

@@ -174,11 +174,7 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
         }
     }
 
-    public ValueTask DisposeAsync()
-    {
-        _catchingUp.Dispose();
-        return _bus.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => _bus.DisposeAsync();
 
     private void Tick()
     {

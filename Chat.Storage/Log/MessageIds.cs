@@ -4,12 +4,12 @@ namespace Chat.Storage;
 /// The message ids of one of several servers: blocks that the database hands out, one in use and one in reserve. Ids are given before their
 /// messages are stored, so that what is sent again after an unclear outcome is known by them. Any thread.
 /// </summary>
-public sealed class MessageIds
+internal sealed class MessageIds
 {
     /// <summary>
     /// At 50,000 messages a second twenty seconds' worth. Small enough that ids stay exact in a double (2^53) for 8 billion blocks, of which each start takes one.
     /// </summary>
-    public const int BlockSize = 1 << 20;
+    internal const int BlockSize = 1 << 20;
 
     private readonly Lock _lock = new();
     private long _last;

@@ -103,9 +103,9 @@ internal sealed class PostgresMessageWriter : PostgresWriter
                 $"Room {reader.GetInt64(0)} seq {reader.GetInt64(1)} holds message {reader.GetInt64(3)}, not {reader.GetInt64(2)}.");
     }
 
-    protected override void Dispose(bool isDisposing)
+    public override void Dispose()
     {
         _head.Dispose();
-        base.Dispose(isDisposing);
+        base.Dispose();
     }
 }

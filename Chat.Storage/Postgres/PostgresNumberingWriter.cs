@@ -195,10 +195,10 @@ internal sealed class PostgresNumberingWriter : PostgresWriter
 
     private static NpgsqlParameter<long[]> NewIds() => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint };
 
-    protected override void Dispose(bool isDisposing)
+    public override void Dispose()
     {
         _head.Dispose();
         _raise.Dispose();
-        base.Dispose(isDisposing);
+        base.Dispose();
     }
 }

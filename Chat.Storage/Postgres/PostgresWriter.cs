@@ -181,11 +181,5 @@ internal abstract class PostgresWriter : IMessageWriter
         return missing;
     }
 
-    public void Dispose()
-    {
-        Dispose(isDisposing: true);
-        GC.SuppressFinalize(this);
-    }
-
-    protected virtual void Dispose(bool isDisposing) => Connection.Dispose();
+    public virtual void Dispose() => Connection.Dispose();
 }

@@ -38,15 +38,19 @@ public sealed class RedisServer : IAsyncDisposable
     {
         var binary = FindBinary() ?? throw new InvalidOperationException(WhyUnavailable);
         _owner = Process.Start(new ProcessStartInfo("sh",
-            ["-c", $"trap '' INT TERM HUP; cd /; '{binary}' --port {Port} --bind 127.0.0.1 --save '' --appendonly no >/dev/null & cat >/dev/null; kill -9 $!; wait"])
+            ["-c", $"trap '' INT TERM HUP; cd /; '{binary}' --port {Port} --bind 127.0.0.1 --save '' --appendonly no & cat >/dev/null; kill -9 $!; wait"])
         {
             RedirectStandardInput = true,
+            RedirectStandardOutput = true,
         })!;
-        for (var startedAt = Stopwatch.GetTimestamp(); !await AnswersAsync(); await Task.Delay(10)) // It has no way to say that it listens.
+        var listening = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _owner.OutputDataReceived += (_, line) =>
         {
-            if (Stopwatch.GetElapsedTime(startedAt) > StartTimeout)
-                throw new InvalidOperationException($"redis-server does not answer on port {Port}.");
-        }
+            if (line.Data?.Contains("Ready to accept connections", StringComparison.Ordinal) == true)
+                listening.TrySetResult();
+        };
+        _owner.BeginOutputReadLine();
+        await listening.Task.WaitAsync(StartTimeout);
     }
 
     /// <summary>Kills it.</summary>
@@ -73,19 +77,6 @@ public sealed class RedisServer : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await StopAsync();
-
-    private async Task<bool> AnswersAsync()
-    {
-        try
-        {
-            await SendAsync("PING");
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
 
     private static string? FindBinary() => (Environment.GetEnvironmentVariable("PATH") ?? "")
         .Split(':', StringSplitOptions.RemoveEmptyEntries)

@@ -17,11 +17,19 @@ internal sealed class NodePair : IAsyncDisposable
     public static async Task<NodePair> StartAsync(string? database = null)
     {
         Assert.SkipWhen(WhyUnavailable is not null, WhyUnavailable ?? "");
+        database ??= await PostgresDatabases.CreateAsync();
         RedisServer redis = await RedisServer.StartAsync();
         ServerLaunch launch = ServerLaunch.Postgres.With("REDIS_URL", redis.Url);
-        database ??= await PostgresDatabases.CreateAsync();
         RunningServer[] nodes = await Task.WhenAll(RunningServer.StartAsync(launch, database), RunningServer.StartAsync(launch, database));
         return new NodePair { Redis = redis, First = nodes[0], Second = nodes[1] };
+    }
+
+    /// <summary>A new user in a new room, on both nodes.</summary>
+    public async Task<NodeRoom> EnterAsync()
+    {
+        User user = await First.RegisterAsync();
+        long room = await First.CreateRoomAsync(user);
+        return new NodeRoom(user, room, await First.EnterAsync(user, room), await Second.EnterAsync(user, room));
     }
 
     public static async Task SayAsync(ChatSocket socket, int count, string nonces)
@@ -62,6 +70,16 @@ internal sealed class NodePair : IAsyncDisposable
     {
         await Task.WhenAll(First.DisposeAsync().AsTask(), Second.DisposeAsync().AsTask());
         await Redis.DisposeAsync();
+    }
+}
+
+/// <summary>A room, and a socket in it on each node.</summary>
+internal sealed record NodeRoom(User User, long Id, ChatSocket First, ChatSocket Second) : IDisposable
+{
+    public void Dispose()
+    {
+        First.Dispose();
+        Second.Dispose();
     }
 }
 

@@ -29,10 +29,8 @@ public sealed class NodesOnPostgres(NodePairFixture fixture) : IClassFixture<Nod
     public async Task A_message_sent_again_to_another_node_is_the_same_message()
     {
         NodePair nodes = fixture.Nodes;
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (_, _, ChatSocket first, ChatSocket second) = entered;
 
         await first.SayAsync("once", "n1");
         JsonElement message = await first.NextAsync("message");
@@ -51,10 +49,8 @@ public sealed class NodesOnPostgres(NodePairFixture fixture) : IClassFixture<Nod
     public async Task A_message_sent_to_both_nodes_at_once_is_one_message()
     {
         NodePair nodes = fixture.Nodes;
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (User ann, long room, ChatSocket first, ChatSocket second) = entered;
         const int Count = 100;
 
         for (int i = 0; i < Count; i++)
@@ -72,10 +68,8 @@ public sealed class NodesOnPostgres(NodePairFixture fixture) : IClassFixture<Nod
     public async Task Nonsense_on_Redis_is_ignored()
     {
         NodePair nodes = fixture.Nodes;
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (_, long room, ChatSocket first, ChatSocket second) = entered;
         string cluster = (string)(await nodes.First.ScalarSqlAsync("SELECT cluster FROM server_state"))!;
 
         await nodes.Redis.SendAsync($"PUBLISH chat:{cluster}:room:{room} nonsense");
@@ -133,10 +127,8 @@ public sealed class NodeFaultsOnPostgres
     public async Task Without_Redis_messages_are_late_and_not_lost()
     {
         await using NodePair nodes = await NodePair.StartAsync();
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (User ann, long room, ChatSocket first, ChatSocket second) = entered;
 
         await nodes.Redis.StopAsync();
         await nodes.Second.MetricBecomesAsync("chat_broker_connected", value => value == 0);
@@ -167,10 +159,8 @@ public sealed class NodeFaultsOnPostgres
     public async Task A_Redis_that_does_not_answer_delays_nobody_s_acknowledgement()
     {
         await using NodePair nodes = await NodePair.StartAsync();
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (User ann, long room, ChatSocket first, ChatSocket second) = entered;
         const int Messages = 1000;
         string content = new('x', 4000);
 
@@ -199,10 +189,8 @@ public sealed class NodeFaultsOnPostgres
     public async Task Who_is_online_on_any_node_counts()
     {
         await using NodePair nodes = await NodePair.StartAsync();
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (User ann, long room, _, _) = entered;
         using ChatSocket third = await nodes.Second.EnterAsync(ann, room);
 
         await OnlineBecomesAsync(nodes.First, 3);
@@ -238,10 +226,8 @@ public sealed class NodeFaultsOnPostgres
     public async Task A_node_that_is_killed_takes_nothing_acknowledged_with_it()
     {
         await using NodePair nodes = await NodePair.StartAsync();
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (User ann, long room, ChatSocket first, ChatSocket second) = entered;
 
         await NodePair.SayAsync(first, 200, "n");
         await first.SkipToAsync("ack");
@@ -265,10 +251,8 @@ public sealed class NodeFaultsOnPostgres
         Assert.SkipWhen(NodePair.WhyUnavailable is not null, NodePair.WhyUnavailable ?? "");
         await using PostgresCluster cluster = await PostgresCluster.StartAsync(fsync: true);
         await using NodePair nodes = await NodePair.StartAsync(await cluster.CreateDatabaseAsync());
-        User ann = await nodes.First.RegisterAsync();
-        long room = await nodes.First.CreateRoomAsync(ann);
-        using ChatSocket first = await nodes.First.EnterAsync(ann, room);
-        using ChatSocket second = await nodes.Second.EnterAsync(ann, room);
+        using NodeRoom entered = await nodes.EnterAsync();
+        (User ann, long room, ChatSocket first, ChatSocket second) = entered;
         const int EachMax = 1_000;
         Dictionary<string, long>[] acks = [[], []];
         int sent = 0;
