@@ -48,12 +48,17 @@ has_postgres() {
     command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
+has_chromium() {
+    command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable
+} >/dev/null
+
 # Sets missing to the Debian packages of what the tests need and this machine lacks.
 find_missing() {
     missing=()
     command -v curl >/dev/null || missing+=(curl)
     has_postgres || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    has_chromium || missing+=(chromium)
     find_python >/dev/null || missing+=(python3-websockets)
     [[ $(uname) != Linux ]] || command -v cc >/dev/null || missing+=(gcc libc6-dev)
 }
