@@ -31,7 +31,7 @@ internal sealed class InstantStore : IChatStore
     public Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken) =>
         throw new NotSupportedException();
 
-    public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(long afterId, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) => throw new NotSupportedException();
 
@@ -41,7 +41,8 @@ internal sealed class InstantStore : IChatStore
 
     public Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-    public Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, long afterUserId, int limit, CancellationToken cancellationToken) =>
+        throw new NotSupportedException();
 
     public Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) => throw new NotSupportedException();
 

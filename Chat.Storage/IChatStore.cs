@@ -61,8 +61,8 @@ public interface IChatStore : IAsyncDisposable
     /// <returns>False when there is no such user with that hash.</returns>
     Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken);
 
-    /// <summary>All rooms, by id.</summary>
-    Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken);
+    /// <summary>Rooms with an id above <paramref name="afterId"/>, by id, at most <paramref name="limit"/>.</summary>
+    Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(long afterId, int limit, CancellationToken cancellationToken);
 
     Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken);
 
@@ -75,8 +75,8 @@ public interface IChatStore : IAsyncDisposable
     /// <returns>True when removed, false when not a member.</returns>
     Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken);
 
-    /// <summary>Members of the room by user id; empty for an unknown room.</summary>
-    Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken);
+    /// <summary>Members of the room with a user id above <paramref name="afterUserId"/>, by it, at most <paramref name="limit"/>; none of an unknown room.</summary>
+    Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, long afterUserId, int limit, CancellationToken cancellationToken);
 
     Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken);
 

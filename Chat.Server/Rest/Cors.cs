@@ -30,7 +30,7 @@ internal sealed class Cors(ImmutableArray<string> origins)
 
         // Never with Allow-Credentials: our credentials are tokens that a page has to add by itself.
         writer.WriteField("Access-Control-Allow-Origin"u8, origin);
-        writer.WriteField("Access-Control-Expose-Headers"u8, "Retry-After"u8);
+        writer.WriteField("Access-Control-Expose-Headers"u8, "Retry-After, Link"u8);
         if (head.Method == RequestMethod.Options && head.TryGetField("access-control-request-method"u8, out _))
         {
             writer.WriteField("Access-Control-Allow-Methods"u8, "GET, HEAD, POST, DELETE, OPTIONS"u8);

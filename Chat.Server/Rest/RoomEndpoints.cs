@@ -26,11 +26,17 @@ internal sealed class RoomEndpoints(
     private const int HistoryLimitDefault = 50;
     private const int HistoryLimitMax = 200;
 
+    /// <summary>Of rooms and members: some 1 MB, and most servers in one page.</summary>
+    private const int ListLimitMax = 10_000;
+
     /// <summary>
     /// The list of rooms is read again after this long. Rooms are created through this server, which drops the list then;
     /// only a room made by hand in the database shows up this late. Heads and who is online are always of now.
     /// </summary>
     private static readonly TimeSpan RoomListAgeMax = TimeSpan.FromSeconds(1);
+
+    private static readonly Response BadPage =
+        Problem.BadParameter($"after must be an integer from 0 on, and limit from 1 to {ListLimitMax}.");
 
     private RoomList? _list;
     private Func<RoomRecord, RoomNow>? _now; // One delegate for all answers.
@@ -50,16 +56,30 @@ internal sealed class RoomEndpoints(
 
     private ValueTask<Response> ListAsync(RestCall call)
     {
+        if (!TryReadPage(call, out long after, out int limit))
+        {
+            return new(BadPage);
+        }
+
+        if (after != 0 || limit != ListLimitMax)
+        {
+            return ReadPageAsync(call, after, limit);
+        }
+
         RoomList? list = Volatile.Read(ref _list);
         return list is not null && time.GetElapsedTime(list.ReadAt) < RoomListAgeMax
             ? new(ToResponse(call, list))
             : ReadListAsync(call);
     }
 
+    private async ValueTask<Response> ReadPageAsync(RestCall call, long after, int limit) =>
+        ToResponse(call, new RoomList(await store.ListRoomsAsync(after, limit + 1, call.Aborted), limit, time.GetTimestamp()));
+
+    /// <summary>The first page, of the usual size, which is kept.</summary>
     private async ValueTask<Response> ReadListAsync(RestCall call)
     {
         int version = Volatile.Read(ref _listVersion);
-        var list = new RoomList(await store.ListRoomsAsync(call.Aborted), time.GetTimestamp());
+        var list = new RoomList(await store.ListRoomsAsync(0, ListLimitMax + 1, call.Aborted), ListLimitMax, time.GetTimestamp());
         Volatile.Write(ref _list, list);
         // A room was created while we read, perhaps behind our back: whoever created it must find it in the next list.
         if (version != Volatile.Read(ref _listVersion))
@@ -73,7 +93,8 @@ internal sealed class RoomEndpoints(
     private Response ToResponse(RestCall call, RoomList list)
     {
         byte[] json = call.RentContent(list.BytesMax);
-        return new Response(200, json.AsMemory(0, list.Write(json, _now ??= Now)));
+        var response = new Response(200, json.AsMemory(0, list.Write(json, _now ??= Now)));
+        return list.Next is { } after ? WithNext(response, "/rooms", after, list.Limit) : response;
     }
 
     private async ValueTask<Response> GetAsync(RestCall call)
@@ -233,17 +254,36 @@ internal sealed class RoomEndpoints(
 
     private async ValueTask<Response> ListMembersAsync(RestCall call)
     {
+        if (!TryReadPage(call, out long after, out int limit))
+        {
+            return BadPage;
+        }
+
         if (call.Id == 0 || await rooms.FindAsync(call.Id, call.Aborted) is null)
         {
             return Problem.NoSuchRoom;
         }
 
-        IReadOnlyList<MemberRecord> members = await store.ListMembersAsync(call.Id, call.Aborted);
-        return Response.Json(
+        IReadOnlyList<MemberRecord> members = await store.ListMembersAsync(call.Id, after, limit + 1, call.Aborted);
+        Response response = Response.Json(
             200,
-            members.Select(static member => new MemberJson(member.UserId, member.Username, RestJson.Timestamp(member.JoinedAt))).ToList(),
+            members.Take(limit).Select(static member => new MemberJson(member.UserId, member.Username, RestJson.Timestamp(member.JoinedAt))).ToList(),
             RestJson.Default.ListMemberJson);
+        return members.Count > limit ? WithNext(response, $"/rooms/{call.Id}/members", members[limit - 1].UserId, limit) : response;
     }
+
+    /// <summary>Which part of a list by id is asked for; without a word of it, the first, as long as it may be.</summary>
+    private static bool TryReadPage(RestCall call, out long after, out int limit)
+    {
+        bool isSound = call.TryReadQuery("after"u8, out long? afterGiven) & call.TryReadQuery("limit"u8, out long? limitGiven);
+        after = afterGiven ?? 0;
+        limit = (int)Math.Clamp(limitGiven ?? ListLimitMax, 0, ListLimitMax + 1);
+        return isSound && limit is > 0 and <= ListLimitMax;
+    }
+
+    /// <summary>RFC 8288.</summary>
+    private static Response WithNext(Response response, string path, long after, int limit) =>
+        response.With("Link", $"<{path}?after={after}&limit={limit}>; rel=\"next\"");
 
     private async ValueTask<Response> JoinAsync(RestCall call)
     {

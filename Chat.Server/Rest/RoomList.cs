@@ -9,7 +9,7 @@ namespace Chat.Server.Rest;
 internal readonly record struct RoomNow(long LastSeq, int Online);
 
 /// <summary>
-/// The answer to <c>GET /rooms</c>: of each room what does not change is encoded once, and copied for each answer. Immutable, thread-safe.
+/// A page of <c>GET /rooms</c>: of each room what does not change is encoded once, and copied for each answer. Immutable, thread-safe.
 /// </summary>
 internal sealed class RoomList
 {
@@ -18,13 +18,16 @@ internal sealed class RoomList
     private readonly IReadOnlyList<RoomRecord> _records;
     private readonly byte[][] _starts;
 
-    /// <param name="records">As the store has them.</param>
-    /// <param name="readAt">When it was asked.</param>
-    public RoomList(IReadOnlyList<RoomRecord> records, long readAt)
+    /// <param name="records">As the store has them; one more than the limit says that there are others.</param>
+    /// <param name="limit">Rooms in the page, from 1 on.</param>
+    /// <param name="readAt">When the store was asked.</param>
+    public RoomList(IReadOnlyList<RoomRecord> records, int limit, long readAt)
     {
         _records = records;
+        Limit = limit;
         ReadAt = readAt;
-        _starts = new byte[records.Count][];
+        Next = records.Count > limit ? records[limit - 1].Id : null;
+        _starts = new byte[Math.Min(records.Count, limit)][];
         BytesMax = "[]"u8.Length;
         for (int i = 0; i < _starts.Length; i++)
         {
@@ -34,6 +37,12 @@ internal sealed class RoomList
     }
 
     private static ReadOnlySpan<byte> Online => ",\"online\":"u8;
+
+    /// <summary>Rooms in a full page.</summary>
+    public int Limit { get; }
+
+    /// <summary>The last id of a page that others follow; null when none do.</summary>
+    public long? Next { get; }
 
     /// <summary>Of <see cref="TimeProvider.GetTimestamp"/>.</summary>
     public long ReadAt { get; }

@@ -208,8 +208,8 @@ public sealed class PostgresStore : IChatStore
         await ExecuteAsync("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", cancellationToken, userId, oldHash, newHash)
             .ConfigureAwait(false) == 1;
 
-    public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) =>
-        await ReadAsync(RoomColumns + "ORDER BY id", ReadRoom, cancellationToken).ConfigureAwait(false);
+    public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(long afterId, int limit, CancellationToken cancellationToken) =>
+        await ReadAsync(RoomColumns + "WHERE id > $1 ORDER BY id LIMIT $2", ReadRoom, cancellationToken, afterId, limit).ConfigureAwait(false);
 
     public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) =>
         ReadFirstAsync(RoomColumns + "WHERE id = $1", ReadRoom, cancellationToken, roomId);
@@ -236,14 +236,15 @@ public sealed class PostgresStore : IChatStore
     public async Task<bool> RemoveMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
         await ExecuteAsync("DELETE FROM room_members WHERE room_id = $1 AND user_id = $2", cancellationToken, roomId, userId).ConfigureAwait(false) == 1;
 
-    public async Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
+    public async Task<IReadOnlyList<MemberRecord>> ListMembersAsync(
+        long roomId, long afterUserId, int limit, CancellationToken cancellationToken) =>
         await ReadAsync(
             """
             SELECT m.user_id, u.username, m.joined_at FROM room_members m JOIN users u ON u.id = m.user_id
-            WHERE m.room_id = $1 ORDER BY m.user_id
+            WHERE m.room_id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3
             """,
             reader => new MemberRecord(reader.GetInt64(0), reader.GetString(1), ReadTime(reader, 2)),
-            cancellationToken, roomId).ConfigureAwait(false);
+            cancellationToken, roomId, afterUserId, limit).ConfigureAwait(false);
 
     public async Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
         (await ReadAsync(

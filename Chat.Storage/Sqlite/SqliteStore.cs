@@ -164,8 +164,10 @@ public sealed class SqliteStore : IChatStore
                 "UPDATE users SET password_hash = @3 WHERE id = @1 AND password_hash = @2", userId, oldHash, newHash) == 1,
             cancellationToken);
 
-    public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) =>
-        await _connections.ReadAsync(connection => connection.All(ReadRoom, RoomColumns + "ORDER BY id"), cancellationToken).ConfigureAwait(false);
+    public async Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(long afterId, int limit, CancellationToken cancellationToken) =>
+        await _connections.ReadAsync(
+            connection => connection.All(ReadRoom, RoomColumns + "WHERE id > @1 ORDER BY id LIMIT @2", afterId, limit), cancellationToken)
+            .ConfigureAwait(false);
 
     public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) =>
         _connections.ReadAsync(connection => connection.First(ReadRoom, RoomColumns + "WHERE id = @1", roomId), cancellationToken);
@@ -197,13 +199,14 @@ public sealed class SqliteStore : IChatStore
             connection => connection.Execute("DELETE FROM room_members WHERE room_id = @1 AND user_id = @2", roomId, userId) == 1,
             cancellationToken);
 
-    public async Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
+    public async Task<IReadOnlyList<MemberRecord>> ListMembersAsync(
+        long roomId, long afterUserId, int limit, CancellationToken cancellationToken) =>
         await _connections.ReadAsync(connection => connection.All(
             reader => new MemberRecord(reader.GetInt64(0), reader.GetString(1), ReadTime(reader, 2)),
             """
             SELECT m.user_id, u.username, m.joined_at FROM room_members m JOIN users u ON u.id = m.user_id
-            WHERE m.room_id = @1 ORDER BY m.user_id
-            """, roomId), cancellationToken).ConfigureAwait(false);
+            WHERE m.room_id = @1 AND m.user_id > @2 ORDER BY m.user_id LIMIT @3
+            """, roomId, afterUserId, limit), cancellationToken).ConfigureAwait(false);
 
     public Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
         _connections.ReadAsync(

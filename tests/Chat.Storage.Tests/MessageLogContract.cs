@@ -349,7 +349,7 @@ public abstract class MessageLogContract : IAsyncLifetime
             var room = running.Log.OpenRoom(roomId, 0);
             Assert.All(await Task.WhenAll(Enumerable.Range(1, 200).Select(seq => running.Append(room, running.Message(roomId, seq)))), Assert.Null);
         }, Stop)));
-        Assert.All(await running.Store.ListRoomsAsync(Stop), room => Assert.Equal(200, room.LastSeq));
+        Assert.All(await running.Store.ListRoomsAsync(0, 1000, Stop), room => Assert.Equal(200, room.LastSeq));
     }
 
     private static Task<AppendFailure?[]> AppendThousandAsync(RunningLog running, Func<int, MessageRecord> message)

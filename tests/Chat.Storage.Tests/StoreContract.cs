@@ -35,7 +35,7 @@ public abstract class StoreContract : IAsyncLifetime
     [Fact]
     public async Task A_new_database_has_three_sample_rooms_and_the_next_is_the_fourth()
     {
-        var rooms = await Store.ListRoomsAsync(Stop);
+        var rooms = await Store.ListRoomsAsync(0, 1000, Stop);
         Assert.Equal([(1, "General"), (2, "Random"), (3, "Help")], rooms.Select(room => (room.Id, room.Name)));
         Assert.All(rooms, room => Assert.Equal(0, room.LastSeq));
         var room = await Store.CreateRoomAsync("Fourth", Stop);
@@ -48,7 +48,7 @@ public abstract class StoreContract : IAsyncLifetime
     {
         await Database.ExecuteAsync("DELETE FROM rooms WHERE id = 2");
         await Store.InitializeAsync(Stop);
-        Assert.Equal([1L, 3L], (await Store.ListRoomsAsync(Stop)).Select(room => room.Id));
+        Assert.Equal([1L, 3L], (await Store.ListRoomsAsync(0, 1000, Stop)).Select(room => room.Id));
     }
 
     [Fact]
@@ -60,7 +60,7 @@ public abstract class StoreContract : IAsyncLifetime
         await Task.WhenAny(Task.WhenAll(starts));
         Assert.Equal(new StoreSession(1, 0), await Assert.Single(starts, start => start.IsCompletedSuccessfully));
         Assert.All(starts.Where(start => start.IsFaulted), start => Assert.IsType<StoreInUseException>(start.Exception!.InnerException));
-        Assert.Equal(3, (await stores[0].ListRoomsAsync(Stop)).Count);
+        Assert.Equal(3, (await stores[0].ListRoomsAsync(0, 1000, Stop)).Count);
         foreach (var store in stores)
             await store.DisposeAsync();
     }
@@ -120,7 +120,7 @@ public abstract class StoreContract : IAsyncLifetime
         Assert.Null(await Store.FindUserByEmailAsync("nobody@example.org", Stop));
         Assert.Null(await Store.FindUserByIdAsync(404, Stop));
         Assert.Null(await Store.FindRoomAsync(404, Stop));
-        Assert.Empty(await Store.ListMembersAsync(404, Stop));
+        Assert.Empty(await Store.ListMembersAsync(404, 0, 1000, Stop));
         Assert.False(await Store.IsMemberAsync(404, 404, Stop));
         Assert.False(await Store.RemoveMemberAsync(404, 404, Stop));
         Assert.Empty(await Store.ReadMessagesAsync(404, null, null, 10, Stop));
@@ -135,10 +135,28 @@ public abstract class StoreContract : IAsyncLifetime
         Assert.True(await Store.AddMemberAsync(1, user.Id, Stop));
         Assert.False(await Store.AddMemberAsync(1, user.Id, Stop));
         Assert.True(await Store.IsMemberAsync(1, user.Id, Stop));
-        var member = Assert.Single(await Store.ListMembersAsync(1, Stop));
+        var member = Assert.Single(await Store.ListMembersAsync(1, 0, 1000, Stop));
         Assert.Equal((user.Id, "Ida"), (member.UserId, member.Username));
         Assert.True(await Store.RemoveMemberAsync(1, user.Id, Stop));
         Assert.False(await Store.RemoveMemberAsync(1, user.Id, Stop));
+    }
+
+    [Fact]
+    public async Task Lists_go_on_after_an_id_and_end_at_a_limit()
+    {
+        var users = new List<UserRecord>();
+        foreach (var name in (string[])["Ida", "Joe", "Kim"])
+        {
+            users.Add((await Store.CreateUserAsync($"{name}@example.org", name, "hash", Stop))!);
+            await Store.AddMemberAsync(2, users[^1].Id, Stop);
+        }
+        await Store.AddMemberAsync(3, users[0].Id, Stop);
+        Assert.Equal([1L, 2L], (await Store.ListRoomsAsync(0, 2, Stop)).Select(room => room.Id));
+        Assert.Equal([3L], (await Store.ListRoomsAsync(2, 2, Stop)).Select(room => room.Id));
+        Assert.Empty(await Store.ListRoomsAsync(long.MaxValue, 2, Stop));
+        Assert.Equal(["Ida", "Joe"], (await Store.ListMembersAsync(2, 0, 2, Stop)).Select(member => member.Username));
+        Assert.Equal(["Kim"], (await Store.ListMembersAsync(2, users[1].Id, 2, Stop)).Select(member => member.Username));
+        Assert.Empty(await Store.ListMembersAsync(2, users[2].Id, 2, Stop));
     }
 
     [Fact]
@@ -373,7 +391,7 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
 
         await using var store = database.NewStore();
         await store.InitializeAsync(Stop);
-        Assert.Equal(["Lobby", "Random", "Help"], (await store.ListRoomsAsync(Stop)).Select(room => room.Name));
+        Assert.Equal(["Lobby", "Random", "Help"], (await store.ListRoomsAsync(0, 1000, Stop)).Select(room => room.Name));
         Assert.Equal(4, (await store.CreateRoomAsync("Fourth", Stop)).Id);
     }
 
@@ -397,7 +415,7 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         }
         await Assert.ThrowsAsync<StoreUnavailableException>(() => start);
         Assert.Equal(new StoreSession(1, 0), await store.BeginSessionAsync(Stop));
-        Assert.Equal(3, (await store.ListRoomsAsync(Stop)).Count);
+        Assert.Equal(3, (await store.ListRoomsAsync(0, 1000, Stop)).Count);
     }
 
     /// <summary>Until so many statements in the database of <paramref name="watcher"/> wait for a lock.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Chat.Server.Tests.EndToEnd;
 
@@ -47,6 +48,54 @@ public abstract class RoomTests(ServerFixture fixture)
         Assert.Equal((name, 1), (listed.Text("name"), listed.Number("last_seq")));
         using ChatSocket socket = await _server.EnterAsync(user, id);
         Assert.Equal(1, (await _server.GetAsync($"/rooms/{id}", user.Token)).Json.Number("online"));
+    }
+
+    [Fact]
+    public async Task Lists_of_rooms_and_members_come_by_pages_that_name_the_next()
+    {
+        User[] users = [await _server.RegisterAsync(), await _server.RegisterAsync(), await _server.RegisterAsync()];
+        long[] made = [await _server.CreateRoomAsync(users[0]), await _server.CreateRoomAsync(users[1]), await _server.CreateRoomAsync(users[2])];
+        foreach (User user in users)
+        {
+            Assert.Equal(204, (await _server.PostAsync($"/rooms/{made[0]}/members", "", user.Token)).Status);
+        }
+
+        IReadOnlyList<long> rooms = await IdsByPagesAsync($"/rooms?limit=2&after={made[0] - 1}", "id", 2);
+        Assert.Equal(made, rooms.Where(made.Contains));
+        Assert.Equal(rooms.Order(), rooms);
+        Assert.Equal(users.Select(static user => user.Id), await IdsByPagesAsync($"/rooms/{made[0]}/members?limit=1", "user_id", 1));
+
+        async Task<IReadOnlyList<long>> IdsByPagesAsync(string path, string id, int limit)
+        {
+            List<long> ids = [];
+            for (string? next = path; next is not null;)
+            {
+                Answer page = await _server.GetAsync(next, users[0].Token);
+                Assert.Equal(200, page.Status);
+                ids.AddRange(page.Json.EnumerateArray().Select(element => element.Number(id)));
+                string? link = page.Fields.GetValueOrDefault("Link");
+                Assert.InRange(page.Json.GetArrayLength(), link is null ? 0 : limit, limit);
+                next = link is null ? null : Regex.Match(link, "^<(/[^>]*)>; rel=\"next\"$").Groups[1].Value;
+            }
+
+            return ids;
+        }
+    }
+
+    [Theory]
+    [InlineData("limit=0")]
+    [InlineData("limit=10001")]
+    [InlineData("limit=99999999999999999999")]
+    [InlineData("limit=ten")]
+    [InlineData("after=-1")]
+    [InlineData("after=")]
+    public async Task A_page_that_no_list_has_is_refused(string query)
+    {
+        User user = await _server.RegisterAsync();
+        (await _server.GetAsync($"/rooms?{query}", user.Token)).IsProblem(400, "bad_parameter");
+        (await _server.GetAsync($"/rooms/1/members?{query}", user.Token)).IsProblem(400, "bad_parameter");
+        Assert.Equal("[]", (await _server.GetAsync("/rooms?after=9223372036854775807", user.Token)).Text);
+        Assert.Equal("[]", (await _server.GetAsync("/rooms/1/members?after=9223372036854775807&limit=10000", user.Token)).Text);
     }
 
     [Fact]

@@ -62,7 +62,8 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
     public Task<bool> ReplacePasswordHashAsync(long userId, string oldHash, string newHash, CancellationToken cancellationToken) =>
         store.ReplacePasswordHashAsync(userId, oldHash, newHash, cancellationToken);
 
-    public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(CancellationToken cancellationToken) => store.ListRoomsAsync(cancellationToken);
+    public Task<IReadOnlyList<RoomRecord>> ListRoomsAsync(long afterId, int limit, CancellationToken cancellationToken) =>
+        store.ListRoomsAsync(afterId, limit, cancellationToken);
 
     public Task<RoomRecord?> FindRoomAsync(long roomId, CancellationToken cancellationToken) => store.FindRoomAsync(roomId, cancellationToken);
 
@@ -84,8 +85,8 @@ internal sealed class CountingStore(IChatStore store) : IChatStore
         return wasMember;
     }
 
-    public Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, CancellationToken cancellationToken) =>
-        store.ListMembersAsync(roomId, cancellationToken);
+    public Task<IReadOnlyList<MemberRecord>> ListMembersAsync(long roomId, long afterUserId, int limit, CancellationToken cancellationToken) =>
+        store.ListMembersAsync(roomId, afterUserId, limit, cancellationToken);
 
     public Task<bool> IsMemberAsync(long roomId, long userId, CancellationToken cancellationToken) =>
         store.IsMemberAsync(roomId, userId, cancellationToken);
