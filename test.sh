@@ -49,7 +49,8 @@ has_postgres() {
 }
 
 has_chromium() {
-    command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable
+    command -v chromium-headless-shell || command -v chromium || command -v chromium-browser || command -v google-chrome ||
+        command -v google-chrome-stable
 } >/dev/null
 
 # Sets missing to the Debian packages of what the tests need and this machine lacks.
@@ -58,7 +59,7 @@ find_missing() {
     command -v curl >/dev/null || missing+=(curl)
     has_postgres || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
-    has_chromium || missing+=(chromium)
+    has_chromium || missing+=(chromium-headless-shell)
     find_python >/dev/null || missing+=(python3-websockets)
     [[ $(uname) != Linux ]] || command -v cc >/dev/null || missing+=(gcc libc6-dev)
 }

@@ -5,7 +5,8 @@ namespace Chat.Server.Tests.WebClient;
 /// <summary>The machine's own Chromium without a window, for the tests of a class. Playwright ends it, also when the test process is killed.</summary>
 public sealed class Chromium : IAsyncLifetime
 {
-    private static readonly string[] Names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    /// <summary>By preference: the shell without a window is the same engine, and takes half the time of the whole browser.</summary>
+    private static readonly string[] Names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
     private IPlaywright? _playwright;
     private IBrowser? _browser;
@@ -51,8 +52,9 @@ public sealed class Chromium : IAsyncLifetime
     /// <summary>A browser starts, paints and reconnects beside whatever else runs; a passing test does not wait this long.</summary>
     private static TimeSpan Deadline => EndToEnd.Deadline.ForStart;
 
-    private static string? FindBinary() => (Environment.GetEnvironmentVariable("PATH") ?? "")
-        .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-        .SelectMany(static folder => Names.Select(name => Path.Combine(folder, name)))
-        .FirstOrDefault(File.Exists);
+    private static string? FindBinary()
+    {
+        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        return Names.SelectMany(name => folders.Select(folder => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
+    }
 }
