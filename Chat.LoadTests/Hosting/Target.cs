@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace Chat.LoadTests.Hosting;
 
@@ -35,7 +36,8 @@ internal sealed class Target : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Process?.DisposeAsync() ?? ValueTask.CompletedTask;
 
-    private static async Task CheckAsync(Uri url, CancellationToken cancellation)
+    /// <exception cref="CannotRunException">No Chat server answers there.</exception>
+    public static async Task CheckAsync(Uri url, CancellationToken cancellation)
     {
         using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
         try
@@ -78,13 +80,7 @@ internal sealed class TargetOptions
 
     public TargetOptions(Command command)
     {
-        _url.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<string?>() is { } text && !IsHttp(text))
-            {
-                result.AddError($"--url: '{text}' is no URL like http://localhost:3000.");
-            }
-        });
+        _url.Validators.Add(RequireHttp);
         _settings.Validators.Add(result =>
         {
             foreach (string text in result.Tokens.Select(token => token.Value).Where(text => text.IndexOf('=') < 1))
@@ -120,6 +116,15 @@ internal sealed class TargetOptions
         }
 
         return launch;
+    }
+
+    /// <summary>A validator: each value is the URL of a server.</summary>
+    public static void RequireHttp(OptionResult result)
+    {
+        foreach (string text in result.Tokens.Select(token => token.Value).Where(text => !IsHttp(text)))
+        {
+            result.AddError($"{result.Option.Name}: '{text}' is no URL like http://localhost:3000.");
+        }
     }
 
     private static bool IsHttp(string text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && url.Scheme is ("http" or "https");

@@ -26,6 +26,7 @@ internal sealed class ClientConnection(
     /// <summary>Between two looks for something to send.</summary>
     private const int IdleMs = 10;
 
+    private readonly Uri _url = context.Nodes[random.Next(context.Nodes.Count)];
     private readonly byte[] _received = new byte[BufferBytes];
     private readonly byte[] _scratch = new byte[BufferBytes];
     private MessageReader _reader = new(FrameSender.Server, EventBytesMax);
@@ -46,7 +47,7 @@ internal sealed class ClientConnection(
     {
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         ledger.Connect();
-        _cutting = await CuttingStream.ConnectAsync(context.Url, cancellation);
+        _cutting = await CuttingStream.ConnectAsync(_url, cancellation);
         PlanCut();
         _stream = await SecureAsync(_cutting, ending.Token);
         await ShakeHandsAsync(ending.Token);
@@ -77,13 +78,13 @@ internal sealed class ClientConnection(
 
     private async Task<Stream> SecureAsync(CuttingStream cutting, CancellationToken cancellation)
     {
-        if (context.Url.Scheme != "https")
+        if (_url.Scheme != "https")
         {
             return cutting;
         }
 
         var secure = new SslStream(cutting);
-        await secure.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = context.Url.Host }, cancellation);
+        await secure.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = _url.Host }, cancellation);
         return secure;
     }
 
@@ -108,7 +109,7 @@ internal sealed class ClientConnection(
             path = $"/ws/{room}?since={since}&epoch={epoch}";
         }
 
-        string request = $"GET {path} HTTP/1.1\r\nHost: {context.Url.Authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        string request = $"GET {path} HTTP/1.1\r\nHost: {_url.Authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             + $"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: Bearer {account.Token}\r\n\r\n";
         await _stream!.WriteAsync(Encoding.ASCII.GetBytes(request), cancellation);
         int headBytes;
@@ -147,7 +148,7 @@ internal sealed class ClientConnection(
         }
         else if (status.StartsWith('4') && status is not ("408" or "429"))
         {
-            throw new CannotRunException($"{context.Url} refuses the WebSocket handshake: {head.Split('\r')[0]}");
+            throw new CannotRunException($"{_url} refuses the WebSocket handshake: {head.Split('\r')[0]}");
         }
 
         throw new IOException($"handshake answered with {status}");

@@ -22,6 +22,8 @@ internal static class VerifyCommand
             "Publishes while it injects faults, then compares what every client was told with the history and the database: "
             + "lost, doubled, reordered, holes, phantoms. Exit code 1 if there is any.");
         var target = new TargetOptions(command);
+        var nodes = new Option<string[]>("--node") { Description = "Another node for the rooms of --url: each connection is to any of them. May be repeated." };
+        nodes.Validators.Add(TargetOptions.RequireHttp);
         Option<int> clients = Add(command, "--clients", "Clients; every other one subscribes to several rooms.", 32, 1, 10_000);
         Option<int> rooms = Add(command, "--rooms", "Rooms, new ones.", 4, 1, 1000);
         Option<int> rate = Add(command, "--rate", "Messages a second, of all clients together.", 400, 1, 1_000_000);
@@ -38,7 +40,7 @@ internal static class VerifyCommand
         var checkDatabase = new Option<string?>("--check-database") { Description = "With --url: that server's PostgreSQL, to compare with at the end: postgres://user:password@host/database." };
         var seed = new Option<int?>("--seed") { Description = "Makes the random choices those of an earlier run. What they meet still depends on timing." };
         var report = new Option<string?>("--report") { Description = "A folder for verify.json." };
-        foreach (Option option in (Option[])[cuts, postgres, postgresData, postgresBin, checkDatabase, seed, report])
+        foreach (Option option in (Option[])[nodes, cuts, postgres, postgresData, postgresBin, checkDatabase, seed, report])
         {
             command.Options.Add(option);
         }
@@ -53,6 +55,7 @@ internal static class VerifyCommand
                 "--postgres makes a database of our own: it goes with none of --url, --database-url and --postgres-data.");
             AddErrorIf(result.GetValue(postgresData) is not null && !hasUrl && result.GetResult("--database-url") is null, "--postgres-data needs the --url or the --database-url that belongs to it.");
             AddErrorIf(result.GetValue(checkDatabase) is not null && !hasUrl, "--check-database goes with --url.");
+            AddErrorIf(result.GetResult(nodes) is not null && !hasUrl, "--node goes with --url.");
 
             void AddErrorIf(bool isWrong, string message)
             {
@@ -70,6 +73,7 @@ internal static class VerifyCommand
             var settings = new VerifySettings
             {
                 Url = url,
+                OtherNodes = [.. (parsed.GetValue(nodes) ?? []).Select(static node => new Uri(node))],
                 Launch = target.Launch(parsed),
                 IsPostgresOurs = parsed.GetValue(postgres),
                 PostgresData = parsed.GetValue(postgresData),

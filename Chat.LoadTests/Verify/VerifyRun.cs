@@ -54,12 +54,17 @@ internal sealed class VerifyRun
         ServerLaunch launch = _settings.IsPostgresOurs ? _settings.Launch with { DatabaseUrl = database!.DatabaseUrl } : _settings.Launch;
         await using Target target = await Target.OpenAsync(_settings.Url, launch, cancellation);
         Url = target.Url;
+        foreach (Uri node in _settings.OtherNodes)
+        {
+            await Target.CheckAsync(node, cancellation);
+        }
+
         using Accounts accounts = await Accounts.RegisterAsync(target.Url, Math.Min(AccountsMax, _settings.Clients), cancellation);
         long[] rooms = await accounts.CreateRoomsAsync(_settings.Rooms, "verify", cancellation);
         using var history = new RestHistory(target.Url, accounts.For(0).Token);
         Cuts = new CutSchedule(_settings.Faults.Cuts, _settings.Duration, TimeProvider.System);
         VerifyClient[] clients = await MakeClientsAsync(
-            new VerifyContext(target.Url, history, Cuts, Findings, Tally), accounts, rooms, cancellation);
+            new VerifyContext([target.Url, .. _settings.OtherNodes], history, Cuts, Findings, Tally), accounts, rooms, cancellation);
         _faults = new FaultInjection(
             _settings.Faults, _settings.Duration, target.Process, database, Tally, Findings, new Random(_settings.Seed));
 

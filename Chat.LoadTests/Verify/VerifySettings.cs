@@ -11,6 +11,9 @@ internal sealed record VerifySettings
     /// <summary>A running server; null for one of our own.</summary>
     public Uri? Url { get; init; }
 
+    /// <summary>Servers beside the one at <see cref="Url"/>, which have its rooms.</summary>
+    public IReadOnlyList<Uri> OtherNodes { get; init; } = [];
+
     /// <summary>How to start our own.</summary>
     public required ServerLaunch Launch { get; init; }
 

@@ -1,6 +1,9 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Chat.LoadTests.Hosting;
 using Chat.LoadTests.Reports;
 using Chat.LoadTests.Scenarios;
 using Chat.LoadTests.Verify;
@@ -36,6 +39,24 @@ public sealed class ToolTests
     }
 
     [Fact]
+    public async Task Verify_connects_to_any_of_the_nodes()
+    {
+        await using ServerProcess server = await ServerProcess.StartAsync(new ServerLaunch { ServerDll = Server }, TestContext.Current.CancellationToken);
+        await using var node = new TcpProxy(server.Url.Port);
+        node.Record();
+        using var folder = new TempFolder();
+
+        int code = await RunAsync(VerifyCommand.Make,
+            $"verify --url {server.Url} --node http://127.0.0.1:{node.Port} --clients 16 --rooms 2 --rate 100 --duration 1 --cuts 10 --report {folder.Path}");
+
+        Assert.Equal(ExitCode.Ok, code);
+        int handshakes = Encoding.ASCII.GetString(node.Recorded().ToServer).Split("GET /ws").Length - 1;
+        long connections = JsonElement.Parse(await File.ReadAllBytesAsync(folder.File("verify.json"), TestContext.Current.CancellationToken))
+            .GetProperty("counts").GetProperty("connections").GetInt64();
+        Assert.InRange(handshakes, 1, connections - 1); // Some tens, of which half are expected there.
+    }
+
+    [Fact]
     public async Task A_short_fanout_delivers_everything_and_a_threshold_decides_the_exit_code()
     {
         using var folder = new TempFolder();
@@ -53,9 +74,14 @@ public sealed class ToolTests
     [InlineData("fanout --assert p99<<1")]
     [InlineData("fanout --url ftp://localhost")]
     [InlineData("fanout --url http://127.0.0.1:{0} --members 2")]
+    [InlineData("verify --node http://127.0.0.1:{0}")]
+    [InlineData("verify --url http://127.0.0.1:{0} --node 127.0.0.1")]
+    [InlineData("verify --url http://127.0.0.1:{0} --node http://127.0.0.1:{0}")]
     public async Task What_cannot_be_run_ends_with_exit_code_2(string arguments) => Assert.Equal(
         ExitCode.CannotRun,
-        await RunAsync(FanoutCommand.Make, string.Format(CultureInfo.InvariantCulture, arguments, FreePort.Next())));
+        await RunAsync(
+            arguments.StartsWith("verify", StringComparison.Ordinal) ? VerifyCommand.Make : FanoutCommand.Make,
+            string.Format(CultureInfo.InvariantCulture, arguments, TestKit.FreePort.Next())));
 
     [Fact]
     public async Task Several_processes_make_one_report_in_which_nothing_is_missing_or_twice()
