@@ -3,6 +3,7 @@ namespace Chat.Server.Tests.EndToEnd;
 /// <summary>A member that does not read, in a room where much is said.</summary>
 public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClassFixture<SlowConsumerTests.Fixture>
 {
+    private const string BacklogBytesMax = "524288";
     private const int Messages = 3000;
 
     private readonly RunningServer _server = fixture.Server;
@@ -25,7 +26,7 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
 
         await _server.MetricBecomesAsync("chat_slow_consumers_total", value => value == before + 1);
 
-        // What it reads now is whole events in order, and then the reason, unless it waited too long for that.
+        // What it reads now is whole events in order, and then the reason.
         long seen = 0;
         int code = 0;
         while (code == 0)
@@ -98,14 +99,16 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
     [Fact]
     public async Task A_member_that_never_reads_again_is_cut_off()
     {
-        User user = await _server.RegisterAsync();
-        long room = await _server.CreateRoomAsync(user);
-        using RawClient slow = await _server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
-        await _server.MetricBecomesAsync("chat_websockets", sockets => sockets == 1);
+        await using RunningServer server = await RunningServer.StartAsync(
+            ServerLaunch.Sqlite.With("BACKLOG_BYTES_MAX", BacklogBytesMax).With("WS_CLOSE_TIMEOUT_MS", "1000"));
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        using RawClient slow = await server.UpgradeRawAsync($"/ws/{room}?token={user.Token}", receiveBufferBytes: 4096);
+        await server.MetricBecomesAsync("chat_websockets", sockets => sockets == 1);
 
-        await _server.FillAsync(user, room, Messages, new string('x', 4000));
+        await server.FillAsync(user, room, Messages, new string('x', 4000));
 
-        await _server.MetricBecomesAsync("chat_websockets", sockets => sockets == 0);
+        await server.MetricBecomesAsync("chat_websockets", sockets => sockets == 0);
     }
 
     /// <summary>Sends the frames again and again and reads nothing until it has been closed; then its welcome.</summary>
@@ -124,6 +127,6 @@ public sealed class SlowConsumerTests(SlowConsumerTests.Fixture fixture) : IClas
     }
 
     public sealed class Fixture() : ServerFixture(ServerLaunch.Sqlite
-        .With("BACKLOG_BYTES_MAX", "524288")
-        .With("WS_CLOSE_TIMEOUT_MS", "3000"));
+        .With("BACKLOG_BYTES_MAX", BacklogBytesMax)
+        .With("WS_CLOSE_TIMEOUT_MS", "60000")); // These clients read to the end, as long as that takes on a busy machine.
 }
