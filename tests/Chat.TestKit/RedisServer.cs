@@ -78,8 +78,5 @@ public sealed class RedisServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await StopAsync();
 
-    private static string? FindBinary() => (Environment.GetEnvironmentVariable("PATH") ?? "")
-        .Split(':', StringSplitOptions.RemoveEmptyEntries)
-        .Select(static folder => Path.Combine(folder, "redis-server"))
-        .FirstOrDefault(File.Exists);
+    private static string? FindBinary() => SearchPath.Find("redis-server");
 }

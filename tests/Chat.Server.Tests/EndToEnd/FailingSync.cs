@@ -45,7 +45,7 @@ internal sealed class FailingSync : IDisposable
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Failing fsyncs need Linux.");
         Assert.SkipUnless(
-            (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(static folder => File.Exists(Path.Combine(folder, "cc"))),
+            SearchPath.Find("cc") is not null,
             "Failing fsyncs need a C compiler (cc).");
         var failing = new FailingSync();
         string source = Path.Combine(failing._folder.Path, "failing-sync.c");

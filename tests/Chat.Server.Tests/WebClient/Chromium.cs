@@ -1,3 +1,5 @@
+using Chat.Server.Tests.EndToEnd;
+using Chat.TestKit;
 using Microsoft.Playwright;
 
 namespace Chat.Server.Tests.WebClient;
@@ -27,6 +29,15 @@ public sealed class Chromium : IAsyncLifetime
         return page;
     }
 
+    /// <summary>A tab of somebody who has logged in and entered the room.</summary>
+    internal async Task<ChatPage> EnterAsync(Uri server, User user, long room)
+    {
+        ChatPage page = await OpenAsync(server, room);
+        await page.LogInAsync(user.Email);
+        await page.IsOnlineAsync();
+        return page;
+    }
+
     public async ValueTask InitializeAsync()
     {
         if (FindBinary() is not { } binary)
@@ -52,9 +63,5 @@ public sealed class Chromium : IAsyncLifetime
     /// <summary>A browser starts, paints and reconnects beside whatever else runs; a passing test does not wait this long.</summary>
     private static TimeSpan Deadline => EndToEnd.Deadline.ForStart;
 
-    private static string? FindBinary()
-    {
-        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
-        return Names.SelectMany(name => folders.Select(folder => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
-    }
+    private static string? FindBinary() => SearchPath.Find(Names);
 }

@@ -51,10 +51,8 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
         long room = made.Json.Number("id");
         await _server.PublishAsync(mallory, room, Markup);
 
-        ChatPage page = await chromium.OpenAsync(_server.Url, room);
-        await page.LogInAsync(mallory.Email);
+        ChatPage page = await chromium.EnterAsync(_server.Url, mallory, room);
         await Expect(page.Title).ToHaveTextAsync("<i>room</i>");
-        await page.IsOnlineAsync();
         await Expect(page.Status).ToHaveTextAsync("online as " + Name);
         await page.SayAsync(Markup);
         await page.ShowsAsync(Markup, Markup);
@@ -85,8 +83,7 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
         User user = await _server.RegisterAsync("Ada");
         long room = await _server.CreateRoomAsync(user);
         await _server.PublishAsync(user, room, "kept");
-        ChatPage page = await chromium.OpenAsync(_server.Url, room);
-        await page.LogInAsync(user.Email);
+        ChatPage page = await chromium.EnterAsync(_server.Url, user, room);
         await page.ShowsAsync("kept");
 
         await page.ReloadAsync();
@@ -106,8 +103,7 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
         User user = await _server.RegisterAsync("Ada");
         long room = await _server.CreateRoomAsync(user);
         await _server.FillAsync(user, room, 120, "message");
-        ChatPage page = await chromium.OpenAsync(_server.Url, room);
-        await page.LogInAsync(user.Email);
+        ChatPage page = await chromium.EnterAsync(_server.Url, user, room);
         foreach (int first in (int[])[71, 21, 1])
         {
             await ShowsSeqsAsync(page, first, 120);
@@ -128,9 +124,7 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
         User ada = await server.RegisterAsync("Ada");
         long room = await server.CreateRoomAsync(ada);
         await server.PublishAsync(ada, 2, "said before");
-        ChatPage page = await chromium.OpenAsync(server.Url, room);
-        await page.LogInAsync(ada.Email);
-        await page.IsOnlineAsync();
+        ChatPage page = await chromium.EnterAsync(server.Url, ada, room);
         await page.SayAsync("before");
         await page.ShowsAsync("before");
 
@@ -162,9 +156,7 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
         User grace = await _server.RegisterAsync("Grace");
         long room = await _server.CreateRoomAsync(ada);
         await using var proxy = new TcpProxy(_server.Url.Port);
-        ChatPage page = await chromium.OpenAsync(new Uri($"http://127.0.0.1:{proxy.Port}/"), room);
-        await page.LogInAsync(ada.Email);
-        await page.IsOnlineAsync();
+        ChatPage page = await chromium.EnterAsync(new Uri($"http://127.0.0.1:{proxy.Port}/"), ada, room);
 
         // Nothing reaches the page any more, which does not know it; then its connection is cut.
         Task held = proxy.Plan(ProxyFault.Hold, ProxyDirection.ToClient, 0);
@@ -237,9 +229,7 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
             .With("RATE_LIMITS", "on").With("CONNECTION_MESSAGES_PER_S", "2").With("RATE_BURST_MS", "2000"));
         User ada = await server.RegisterAsync("Ada");
         long room = await server.CreateRoomAsync(ada);
-        ChatPage page = await chromium.OpenAsync(server.Url, room);
-        await page.LogInAsync(ada.Email);
-        await page.IsOnlineAsync();
+        ChatPage page = await chromium.EnterAsync(server.Url, ada, room);
         string[] contents = ["one", "two", "three", "four", "five", "six"]; // 4 at once, then 2 a second.
         foreach (string content in contents)
         {
