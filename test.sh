@@ -14,6 +14,7 @@ export DOTNET_TC_CallCountingDelayMs=100
 
 artifacts=${ArtifactsPath:-$PWD/artifacts}
 work=$(mktemp -d)
+failures=$work/failures.txt
 server=
 passed=0
 failed=0
@@ -87,16 +88,26 @@ run_tests() {
     shift
     # Four minutes are the most that is usual. A test that takes longer than one is named at once, and then every minute.
     timeout 600 dotnet "$artifacts/bin/$name/release/$name.dll" -noColor -longRunning 60 "$@" 2>&1 | tee "$work/tests.log" || status=$?
-    ((status != 124)) || echo "FAILED: not done after 600 s"
+    ((status != 124)) || fail "$name is not done after 600 s"
+    # Each that failed or was skipped, and what it says of itself, which is indented below it.
+    awk '/^    [^ ].* \[(FAIL|SKIP)\]$/ { on = 1; print; next } /^ ? ? ? ?[^ ]/ { on = 0 } on' "$work/tests.log" >>"$failures"
     # The last line: "NAME  Total: 7, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0, Time: 1.234s".
     summary=$(grep "^ *$name  Total: " "$work/tests.log" | tail -n 1 || true)
     local run=$(($(count Total "$summary") - $(count "Not Run" "$summary")))
     local bad=$(($(count Failed "$summary") + $(count Errors "$summary")))
     # A project without a test has not passed; neither has one that crashed, which only the exit code tells.
-    ((run > 0 && (status == 0 || bad > 0))) || bad=$((bad + 1))
+    ((run > 0 && (status == 0 || bad > 0))) || {
+        bad=$((bad + 1))
+        fail "$name ran $run tests and ended with code $status"
+    }
     passed=$((passed + run - $(count Failed "$summary") - $(count Skipped "$summary")))
     failed=$((failed + bad))
     skipped=$((skipped + $(count Skipped "$summary")))
+}
+
+# Says what failed, here and again at the end: what comes between may be thousands of lines.
+fail() {
+    echo "FAILED: $1" | tee -a "$failures"
 }
 
 count() {
@@ -114,7 +125,7 @@ run_script() {
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
-        echo "FAILED: $name"
+        fail "$name"
     fi
 }
 
@@ -196,9 +207,11 @@ if start_server; then
     run_script "SIGTERM stops the server with code 0" stop_server
 else
     failed=$((failed + 3))
+    fail "the server does not start"
 fi
 
 step "sum"
+[[ ! -s $failures ]] || cat "$failures"
 ((skipped == 0)) || echo "$skipped tests were skipped, although everything they need should be here: this counts as a failure."
 echo "$passed passed, $failed failed, $skipped skipped"
 ((passed > 0 && failed == 0 && skipped == 0))
