@@ -88,7 +88,8 @@ internal sealed class RawSocket(Socket socket, CancellationToken stop) : IDispos
     }
 
     /// <summary>
-    /// Reads until the server ends the connection, at most so long in all, or after the last that came. False when it does not.
+    /// Reads until the server ends the connection, at most so long in all, or after the last that came. False when it does not. An end that has
+    /// come and that we, who are busy too, have not got to yet counts.
     /// </summary>
     public async Task<bool> EndsWithinAsync(int milliseconds, bool ofSilence = false)
     {
@@ -105,7 +106,7 @@ internal sealed class RawSocket(Socket socket, CancellationToken stop) : IDispos
                 }
                 else if (Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds > milliseconds)
                 {
-                    return false;
+                    return HasEnded();
                 }
             }
 
@@ -117,7 +118,31 @@ internal sealed class RawSocket(Socket socket, CancellationToken stop) : IDispos
         }
         catch (OperationCanceledException) when (!stop.IsCancellationRequested)
         {
+            return HasEnded();
+        }
+    }
+
+    /// <summary>Whether behind what is here to read there is the end. What is read for it is at most what the kernel holds for a socket.</summary>
+    private bool HasEnded()
+    {
+        try
+        {
+            for (int left = socket.ReceiveBufferSize; left > 0 && socket.Poll(0, SelectMode.SelectRead);)
+            {
+                int bytes = socket.Receive(_buffer);
+                if (bytes == 0)
+                {
+                    return true;
+                }
+
+                left -= bytes;
+            }
+
             return false;
+        }
+        catch (SocketException)
+        {
+            return true;
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Chat.Server.Connections;
 
 namespace Chat.Server.Tests.EndToEnd;
 
@@ -322,17 +323,28 @@ public sealed class HttpTests(HttpTests.Fixture fixture) : IClassFixture<HttpTes
     [Fact]
     public async Task Who_sends_on_slowly_after_a_refusal_is_read_and_gets_the_answer()
     {
-        using RawClient client = await _server.ConnectRawAsync();
-        await client.SendAsync("POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 80000\r\n\r\n");
-        using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(40)); // 800 ms in all: longer than the server waits for a quiet peer.
-        for (int i = 0; i < 20; i++)
+        const int Pieces = 20;
+        const int LateMs = Linger.QuietMs / 2;
+        for (bool kept = false; !kept;) // A client that a busy machine holds up falls silent, and shows nothing: that is another test.
         {
-            await client.SendAsync(new byte[4000]);
-            await pace.WaitForNextTickAsync(TestContext.Current.CancellationToken);
-        }
+            using RawClient client = await _server.ConnectRawAsync();
+            await client.SendAsync("POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 80000\r\n\r\n");
+            using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(40)); // 800 ms in all: longer than the server waits for a quiet peer.
+            int pieces = 0;
+            for (long sentAt = Environment.TickCount64; pieces < Pieces && Environment.TickCount64 - sentAt < LateMs; pieces++)
+            {
+                await client.SendAsync(new byte[4000]);
+                sentAt = Environment.TickCount64;
+                await pace.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+            }
 
-        Assert.Equal(413, (await client.ReadResponseAsync()).Status);
-        await client.IsClosedAsync();
+            kept = pieces == Pieces;
+            if (kept)
+            {
+                Assert.Equal(413, (await client.ReadResponseAsync()).Status);
+                await client.IsClosedAsync();
+            }
+        }
     }
 
     [Fact]
