@@ -39,6 +39,7 @@ internal static class Problem
     private static readonly RetryLater BusyNow = new(Of(429, "busy", "Too many logins at once."));
     private static readonly RetryLater TooFast = new(Of(429, "rate_limited", "Too many calls or messages of this user."));
     private static readonly RetryLater TooOften = new(Of(429, "too_many_attempts", "Too many attempts."));
+    private static readonly RetryLater TooManyMade = new(Of(429, "too_many_rooms", "Too many rooms made by this user."));
     private static readonly RetryLater LogIsFull = new(Of(503, "overloaded", "Too many messages wait to be stored."));
     private static readonly Response MissingToken = Of(401, "missing_token", "A bearer token is required.").With("WWW-Authenticate", "Bearer");
     private static readonly Response ExpiredToken =
@@ -54,6 +55,9 @@ internal static class Problem
 
     /// <summary>Too many wrong passwords for an account or from an address, or too many accounts made by one.</summary>
     public static Response TooManyAttempts(int retryAfterSeconds) => TooOften.After(retryAfterSeconds);
+
+    /// <summary>The caller made more rooms than one user may.</summary>
+    public static Response TooManyRooms(int retryAfterSeconds) => TooManyMade.After(retryAfterSeconds);
 
     public static Response Overloaded(int retryAfterMs) => LogIsFull.After(Seconds(retryAfterMs));
 

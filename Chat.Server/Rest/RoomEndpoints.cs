@@ -17,6 +17,7 @@ internal sealed class RoomEndpoints(
     RoomDirectory rooms,
     Subscriptions subscriptions,
     RateLimits? rates,
+    AttemptLimit made,
     ServerMetrics metrics,
     RoomSettings settings,
     int epoch,
@@ -126,7 +127,24 @@ internal sealed class RoomEndpoints(
             return Problem.BadField("name", "too_long", $"A room's name has at most {settings.NameCharsMax} characters.");
         }
 
-        RoomRecord record = await store.CreateRoomAsync(name, call.Aborted);
+        byte[] user = BitConverter.GetBytes(call.Caller!.UserId);
+        if (!made.TryTake(user, out int retryAfterSeconds))
+        {
+            metrics.RateLimited.Add();
+            return Problem.TooManyRooms(retryAfterSeconds);
+        }
+
+        RoomRecord record;
+        try
+        {
+            record = await store.CreateRoomAsync(name, call.Aborted);
+        }
+        catch (StoreUnavailableException)
+        {
+            made.GiveBack(user); // None was made, as far as anybody knows.
+            throw;
+        }
+
         Interlocked.Increment(ref _listVersion); // Before the list is dropped: see ReadListAsync.
         Volatile.Write(ref _list, null);
         return Response.Json(201, ToJson(record), RestJson.Default.RoomJson).With("Location", $"/rooms/{record.Id}");

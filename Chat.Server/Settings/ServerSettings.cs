@@ -156,6 +156,8 @@ internal sealed record RoomSettings
 
     public required int NameCharsMax { get; init; }
 
+    public required int PerUserMax { get; init; }
+
     public required int SubscriptionsMax { get; init; }
 
     public required int RingBytesMin { get; init; }

@@ -148,6 +148,8 @@ internal static class SettingTable
         "Longest message; about two pages, longer text is a file.");
     public static readonly Setting<int> RoomNameCharsMax = Integer("ROOM_NAME_CHARS_MAX", 100, 1, 100, "characters",
         "Longest room name; a line in a list of rooms.");
+    public static readonly Setting<int> RoomsPerUserMax = Integer("ROOMS_PER_USER_MAX", 10_000, 0, 3_600_000, "rooms/hour",
+        "Rooms made by one user; lets a load test make its rooms, stops a script that never ends. 0 for any number.");
     public static readonly Setting<int> SubscriptionsMax = Integer("SUBSCRIPTIONS_MAX", 1000, 1, 100_000, "rooms",
         "Rooms per socket; bounds what one client can make the server keep.");
     public static readonly Setting<int> RingBytesMin = PowerOfTwo("RING_BYTES_MIN", 4 * Kib, Kib, RoomRing.CapacityMax, "bytes",
@@ -211,7 +213,7 @@ internal static class SettingTable
         TrustedProxies, ForwardedField, ProxyProtocol, ConnectionsPerIpMax,
         ConnectionsMax, HttpHeadBytesMax, HttpFieldsMax, HttpBodyBytesMax, HttpHeadTimeoutMs, HttpBodyTimeoutMs, HttpKeepAliveTimeoutMs,
         WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs, WsDeflate, WsDeflateBytesMin,
-        Delivery, ContentCharsMax, RoomNameCharsMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,
+        Delivery, ContentCharsMax, RoomNameCharsMax, RoomsPerUserMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,
         ResumeEventsMax, ResumeBytesMax, NonceWindowMs, NoncesPerRoomMax,
         RateLimits, RateBurstMs, ConnectionMessagesPerS, ConnectionBytesPerS, ConnectionCommandsPerS, UserMessagesPerS, UserBytesPerS, UserCommandsPerS,
         MessageLogRowsMax, MessageLogBytesMax, BatchRowsMax, BatchBytesMax, MessageLogLanes, CommitIntervalMs,

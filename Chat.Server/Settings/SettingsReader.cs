@@ -129,6 +129,7 @@ internal static class SettingsReader
             Delivery = values.Get(SettingTable.RedisUrl).Length > 0 ? DeliveryOrder.Committed : values.Get(SettingTable.Delivery),
             ContentCharsMax = values.Get(SettingTable.ContentCharsMax),
             NameCharsMax = values.Get(SettingTable.RoomNameCharsMax),
+            PerUserMax = values.Get(SettingTable.RoomsPerUserMax),
             SubscriptionsMax = values.Get(SettingTable.SubscriptionsMax),
             RingBytesMin = values.Get(SettingTable.RingBytesMin),
             RingBytesMax = values.Get(SettingTable.RingBytesMax),

@@ -19,7 +19,7 @@ internal static class WireNames
         [
             // The endpoints themselves are not called, so none of what they need has to be there.
             .. new AccountEndpoints(null!, null!, null!, null!, null!, null!, null!).Routes,
-            .. new RoomEndpoints(null!, null!, null!, null!, null, null!, null!, 1, null!).Routes,
+            .. new RoomEndpoints(null!, null!, null!, null!, null, null!, null!, null!, 1, null!).Routes,
             .. new SystemEndpoints(null!, null!, null!, null!, null!, null!, null!).Routes,
         ]).Select(route => $"{route.Method.ToString().ToUpperInvariant()} {route.Path}"),
     ];
@@ -32,6 +32,7 @@ internal static class WireNames
             .. typeof(Problem).GetProperties(BindingFlags.Public | BindingFlags.Static).Select(property => (Response)property.GetValue(null)!),
             Problem.Busy(1),
             Problem.RateLimited(1),
+            Problem.TooManyRooms(1),
             Problem.TooManyAttempts(1),
             Problem.Overloaded(1),
             Problem.BadField("email", "invalid", ""),

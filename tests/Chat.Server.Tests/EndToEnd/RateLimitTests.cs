@@ -6,6 +6,8 @@ namespace Chat.Server.Tests.EndToEnd;
 /// <summary>Clients that send faster than they may.</summary>
 public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixture<RateLimitTests.Fixture>
 {
+    private const int RoomsPerUser = 3;
+
     private readonly RunningServer _server = fixture.Server;
 
     [Fact]
@@ -61,6 +63,22 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
 
         User other = await _server.RegisterAsync();
         Assert.Equal(201, (await SayAsync(other, room)).Status);
+    }
+
+    [Fact]
+    public async Task A_user_can_make_so_many_rooms()
+    {
+        User user = await _server.RegisterAsync();
+        (await _server.PostAsync("/rooms", """{"name":""}""", user.Token)).IsBadField("name", "required"); // Not counted.
+        for (int i = 0; i < RoomsPerUser; i++)
+        {
+            await _server.CreateRoomAsync(user);
+        }
+
+        Answer answer = await _server.PostAsync("/rooms", """{"name":"one more"}""", user.Token);
+        answer.IsProblem(429, "too_many_rooms");
+        Assert.InRange(int.Parse(answer.Fields["Retry-After"], System.Globalization.CultureInfo.InvariantCulture), 1, 3600 / RoomsPerUser);
+        await _server.CreateRoomAsync(await _server.RegisterAsync());
     }
 
     [Fact]
@@ -163,5 +181,6 @@ public sealed class RateLimitTests(RateLimitTests.Fixture fixture) : IClassFixtu
         .With("RATE_LIMITS", "on")
         .With("CONNECTION_MESSAGES_PER_S", "1")
         .With("CONNECTION_COMMANDS_PER_S", "20")
-        .With("USER_MESSAGES_PER_S", "2"));
+        .With("USER_MESSAGES_PER_S", "2")
+        .With("ROOMS_PER_USER_MAX", $"{RoomsPerUser}"));
 }

@@ -1,7 +1,3 @@
-using System.Buffers;
-using System.Net;
-using System.Text;
-using Chat.Protocol.Http;
 using Chat.Server.Auth;
 using Chat.Server.Connections;
 using Chat.Server.Rest;
@@ -92,15 +88,6 @@ public sealed class AccountEndpointsTests : IDisposable
             new ServerMetrics());
     }
 
-    private static async Task<Response> CallAsync(AccountEndpoints endpoints, string path, CancellationToken aborted)
-    {
-        using var head = new RequestHead();
-        var parser = new RequestParser(new Chat.Protocol.Http.HttpLimits());
-        byte[] request = Encoding.ASCII.GetBytes($"POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        Assert.Equal(ParseStatus.Complete, parser.TryParse(new ReadOnlySequence<byte>(request), head, out _, out _));
-        byte[] content = """{"email":"ann@example.com","password":"pass123","username":"Ann"}"""u8.ToArray();
-        var call = new RestCall();
-        call.Begin(head, content, content.Length, IPAddress.Loopback, aborted);
-        return await endpoints.Routes.Single(route => route.Path == path).Endpoint(call);
-    }
+    private static Task<Response> CallAsync(AccountEndpoints endpoints, string path, CancellationToken aborted) =>
+        endpoints.Routes.PostAsync(path, """{"email":"ann@example.com","password":"pass123","username":"Ann"}""", aborted: aborted);
 }
