@@ -338,7 +338,7 @@ internal sealed partial class ChatServer
             store, new Credentials(_settings.Credentials), hasher, tokens, new AuthLimits(_settings.Attempts, _time), http.Addresses, _metrics);
         var made = new AttemptLimit(_settings.Rooms.PerUserMax, TimeSpan.FromHours(1), _time);
         var roomEndpoints = new RoomEndpoints(store, log, rooms, subscriptions, rates, made, _metrics, _settings.Rooms, session.Epoch, _time, nodes);
-        var system = new SystemEndpoints(store, log, rooms, shards, hasher, _metrics, _time, nodes);
+        var system = new SystemEndpoints(store, log, rooms, shards, hasher, _metrics, _time, http.Addresses, _settings.MetricsFrom, nodes);
         return new Application(
             new Router([.. accounts.Routes, .. roomEndpoints.Routes, .. system.Routes], tokens, rates, _metrics, _loggers.CreateLogger<Router>())
             {

@@ -19,9 +19,11 @@ internal sealed class ClientAddresses(ImmutableArray<IPNetwork> trusted, bool re
     /// <summary>Whether a connection from there begins with a header of the PROXY protocol.</summary>
     public bool ExpectsProxyHeader(IPAddress peer) => expectsProxyHeader && IsTrusted(peer);
 
-    public bool IsTrusted(IPAddress address)
+    public bool IsTrusted(IPAddress address) => IsIn(trusted, address);
+
+    public static bool IsIn(ImmutableArray<IPNetwork> networks, IPAddress address)
     {
-        foreach (IPNetwork network in trusted)
+        foreach (IPNetwork network in networks)
         {
             if (network.Contains(address))
             {

@@ -1,8 +1,11 @@
+using System.Collections.Immutable;
 using System.Globalization;
+using System.Net;
 using System.Numerics;
 using System.Text;
 using Chat.Protocol.Http;
 using Chat.Server.Auth;
+using Chat.Server.Connections;
 using Chat.Server.Nodes;
 using Chat.Server.Rooms;
 using Chat.Storage;
@@ -18,6 +21,8 @@ internal sealed class SystemEndpoints(
     PasswordHasher hasher,
     ServerMetrics metrics,
     TimeProvider time,
+    ClientAddresses addresses,
+    ImmutableArray<IPNetwork> metricsFrom,
     NodeFeed? nodes = null)
 {
     /// <summary>A database that takes longer to answer one round trip is not ready.</summary>
@@ -41,7 +46,7 @@ internal sealed class SystemEndpoints(
     [
         new(RequestMethod.Get, "/healthz", NeedsToken: false, static _ => new(Healthy)),
         new(RequestMethod.Get, "/readyz", NeedsToken: false, GetReadyAsync),
-        new(RequestMethod.Get, "/metrics", NeedsToken: false, _ => new(GetMetrics())),
+        new(RequestMethod.Get, "/metrics", NeedsToken: false, call => new(MayReadMetrics(call) ? GetMetrics() : Problem.ForeignAddress)),
         new(RequestMethod.Get, "/openapi.json", NeedsToken: false, static _ => new(OpenApi)),
         new(RequestMethod.Get, "/", NeedsToken: false, static _ => new(WebClient)),
     ];
@@ -67,6 +72,8 @@ internal sealed class SystemEndpoints(
 
     private static Response Health(bool isReady, bool database, bool messageLog, bool? broker = null) => Response.Json(
         isReady ? 200 : 503, new HealthJson(isReady ? "ready" : "not ready", database, messageLog, broker), RestJson.Default.HealthJson);
+
+    private bool MayReadMetrics(RestCall call) => ClientAddresses.IsIn(metricsFrom, addresses.Resolve(call.Peer, call.Head));
 
     private Response GetMetrics()
     {

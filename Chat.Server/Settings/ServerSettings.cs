@@ -51,6 +51,8 @@ internal sealed record ServerSettings
 
     public required ProxySettings Proxies { get; init; }
 
+    public required ImmutableArray<IPNetwork> MetricsFrom { get; init; }
+
     public required AttemptSettings Attempts { get; init; }
 
     public required int DrainTimeoutMs { get; init; }

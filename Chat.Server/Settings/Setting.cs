@@ -95,13 +95,28 @@ internal abstract class Setting(string name, string defaultText, string unit, st
         });
 
     /// <summary>A comma list of IP addresses and networks in CIDR notation (RFC 4632 section 3.1).</summary>
-    public static Setting<ImmutableArray<IPNetwork>> Networks(string name, string doc) =>
-        new(name, [], "", "comma list", "a comma list of IP addresses and networks such as 10.0.0.0/8 or ::1", doc, (text, out networks) =>
+    public static Setting<ImmutableArray<IPNetwork>> Networks(string name, string defaultText, string doc)
+    {
+        _ = TryReadNetworks(defaultText, out ImmutableArray<IPNetwork> networks);
+        return new(name, networks, defaultText, "comma list", "a comma list of IP addresses and networks such as 10.0.0.0/8 or ::1", doc, TryReadNetworks);
+    }
+
+    private static bool TryReadNetworks(string text, out ImmutableArray<IPNetwork> networks)
+    {
+        networks = [];
+        foreach (string item in text.Split(',', StringSplitOptions.TrimEntries))
         {
-            string[] items = text.Split(',', StringSplitOptions.TrimEntries);
-            networks = [.. items.Select(static item => TryReadNetwork(item, out IPNetwork network) ? network : default)];
-            return items.All(static item => TryReadNetwork(item, out _));
-        });
+            if (!TryReadNetwork(item, out IPNetwork network))
+            {
+                networks = [];
+                return false;
+            }
+
+            networks = networks.Add(network);
+        }
+
+        return true;
+    }
 
     private static bool TryReadNetwork(string text, out IPNetwork network)
     {

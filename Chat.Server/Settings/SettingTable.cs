@@ -102,13 +102,16 @@ internal static class SettingTable
         "Accounts made from one address (IPv6: one /64); lets a load test register everybody, stops a script that never ends. 0 for any number.");
 
     // HTTP.
-    public static readonly Setting<ImmutableArray<IPNetwork>> TrustedProxies = Networks("TRUSTED_PROXIES",
+    public static readonly Setting<ImmutableArray<IPNetwork>> TrustedProxies = Networks("TRUSTED_PROXIES", "",
         "Proxies of ours: for connections from them the client's address is the one they tell; empty, nobody is believed.");
     public static readonly Setting<string> ForwardedField = Text("FORWARDED_FIELD", "X-Forwarded-For", "field", "X-Forwarded-For or Forwarded",
         "Where trusted proxies tell the client's address; only this one is read, the other they would pass on as the client sent it.",
         static text => text is "X-Forwarded-For" or "Forwarded");
     public static readonly Setting<ProxyProtocolUse> ProxyProtocol = Choice("PROXY_PROTOCOL", ProxyProtocolUse.Off,
         "on: connections from TRUSTED_PROXIES begin with a header of the PROXY protocol (version 1 or 2), and others never do.");
+    public static readonly Setting<ImmutableArray<IPNetwork>> MetricsFrom = Networks(
+        "METRICS_FROM", "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+        "Who may read /metrics; this machine and private networks (RFC 1918, RFC 4193). 0.0.0.0/0, ::/0 for everybody.");
     public static readonly Setting<int> ConnectionsPerIpMax = Integer("CONNECTIONS_PER_IP_MAX", 0, 0, Mib, "connections",
         "Open connections from one address (IPv6: one /64); 0, no limit, because a NAT or a proxy that is not in TRUSTED_PROXIES looks like one client. 200 suits a public server.");
     public static readonly Setting<int> ConnectionsMax = Integer("CONNECTIONS_MAX", 19_000, 1, Mib, "connections",
@@ -210,7 +213,7 @@ internal static class SettingTable
         UsernameCharsMax, PasswordCharsMin, PasswordCharsMax,
         Argon2MemoryKib, Argon2Iterations, Argon2Parallelism, Argon2Concurrency, Argon2QueueMax,
         LoginFailuresPerAccountMax, LoginFailuresPerIpMax, RegistrationsPerIpMax,
-        TrustedProxies, ForwardedField, ProxyProtocol, ConnectionsPerIpMax,
+        TrustedProxies, ForwardedField, ProxyProtocol, MetricsFrom, ConnectionsPerIpMax,
         ConnectionsMax, HttpHeadBytesMax, HttpFieldsMax, HttpBodyBytesMax, HttpHeadTimeoutMs, HttpBodyTimeoutMs, HttpKeepAliveTimeoutMs,
         WsMessageBytesMax, WsPingIntervalMs, WsPongTimeoutMs, WsCloseTimeoutMs, WsDeflate, WsDeflateBytesMin,
         Delivery, ContentCharsMax, RoomNameCharsMax, RoomsPerUserMax, SubscriptionsMax, RingBytesMin, RingBytesMax, BacklogBytesMax, BacklogTimeMaxMs,

@@ -87,6 +87,7 @@ internal static class SettingsReader
             Trusted: values.Get(SettingTable.TrustedProxies),
             ReadsForwarded: values.Get(SettingTable.ForwardedField) == "Forwarded",
             ExpectsProxyHeader: values.Get(SettingTable.ProxyProtocol) == ProxyProtocolUse.On),
+        MetricsFrom = values.Get(SettingTable.MetricsFrom),
         Attempts = new AttemptSettings(
             FailuresPerAccountMax: values.Get(SettingTable.LoginFailuresPerAccountMax),
             FailuresPerAddressMax: values.Get(SettingTable.LoginFailuresPerIpMax),

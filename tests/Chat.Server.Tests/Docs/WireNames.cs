@@ -20,7 +20,7 @@ internal static class WireNames
             // The endpoints themselves are not called, so none of what they need has to be there.
             .. new AccountEndpoints(null!, null!, null!, null!, null!, null!, null!).Routes,
             .. new RoomEndpoints(null!, null!, null!, null!, null, null!, null!, null!, 1, null!).Routes,
-            .. new SystemEndpoints(null!, null!, null!, null!, null!, null!, null!).Routes,
+            .. new SystemEndpoints(null!, null!, null!, null!, null!, null!, null!, null!, []).Routes,
         ]).Select(route => $"{route.Method.ToString().ToUpperInvariant()} {route.Path}"),
     ];
 

@@ -74,6 +74,35 @@ public sealed class AddressLimitTests
         }
     }
 
+    [Theory]
+    [InlineData(null, "127.0.0.1, ::1, 10.1.2.3, 172.31.255.255, 192.168.0.1, fd00::1", "192.0.2.1, 172.32.0.0, 2001:db8::1, 1.1.1.1")]
+    [InlineData("192.0.2.0/24, 2001:db8::1", "192.0.2.255, 2001:db8::1", "127.0.0.1, 10.1.2.3, 192.0.3.0, 2001:db8::2")]
+    public async Task Figures_are_for_the_networks_that_are_named(string? metricsFrom, string allowed, string refused)
+    {
+        ServerLaunch launch = ServerLaunch.Sqlite.With("TRUSTED_PROXIES", "127.0.0.1,::1");
+        await using RunningServer server = await RunningServer.StartAsync(metricsFrom is null ? launch : launch.With("METRICS_FROM", metricsFrom));
+        using RawClient proxy = await server.ConnectRawAsync();
+        foreach (string address in allowed.Split(", "))
+        {
+            RawResponse answer = await AskAsync(address);
+            Assert.Equal((address, 200), (address, answer.Status));
+            Assert.Contains("chat_connections ", answer.Content, StringComparison.Ordinal);
+        }
+
+        foreach (string address in refused.Split(", "))
+        {
+            RawResponse answer = await AskAsync(address);
+            Assert.Equal((address, 403), (address, answer.Status));
+            Assert.Contains("foreign_address", answer.Content, StringComparison.Ordinal);
+        }
+
+        async Task<RawResponse> AskAsync(string address)
+        {
+            await proxy.SendAsync($"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n");
+            return await proxy.ReadResponseAsync();
+        }
+    }
+
     [Fact]
     public async Task A_proxy_may_have_ended_the_tls_of_an_https_target()
     {
