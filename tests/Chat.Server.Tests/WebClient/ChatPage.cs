@@ -92,6 +92,18 @@ internal sealed class ChatPage
         await _page.GetByPlaceholder("Message").PressAsync("Enter");
     }
 
+    /// <summary>One message behind the other, with no time between them, as the form sends them.</summary>
+    public Task SayAtOnceAsync(params string[] contents) => _page.EvaluateAsync(
+        """
+        contents => {
+          for (const content of contents) {
+            document.getElementById("content").value = content;
+            document.getElementById("send").requestSubmit();
+          }
+        }
+        """,
+        contents);
+
     public Task IsOnlineAsync() => Expect(Status).ToContainTextAsync("online as");
 
     public Task IsLoggedOutAsync() => Expect(_page.GetByLabel("E-mail")).ToBeVisibleAsync();

@@ -230,11 +230,8 @@ public sealed class WebClientTests(Chromium chromium, SqliteServer fixture) : IC
         User ada = await server.RegisterAsync("Ada");
         long room = await server.CreateRoomAsync(ada);
         ChatPage page = await chromium.EnterAsync(server.Url, ada, room);
-        string[] contents = ["one", "two", "three", "four", "five", "six"]; // 4 at once, then 2 a second.
-        foreach (string content in contents)
-        {
-            await page.SayAsync(content);
-        }
+        string[] contents = ["one", "two", "three", "four", "five", "six", "seven"]; // 4 at once, then 2 a second.
+        await page.SayAtOnceAsync(contents);
 
         await page.ShowsAsync(contents);
         await Expect(page.Pending).ToHaveCountAsync(0);
