@@ -90,7 +90,7 @@ run_tests() {
     timeout 600 dotnet "$artifacts/bin/$name/release/$name.dll" -noColor -longRunning 60 "$@" 2>&1 | tee "$work/tests.log" || status=$?
     ((status != 124)) || fail "$name is not done after 600 s"
     # Each that failed or was skipped, and what it says of itself, which is indented below it.
-    awk '/^    [^ ].* \[(FAIL|SKIP)\]$/ { on = 1; print; next } /^ ? ? ? ?[^ ]/ { on = 0 } on' "$work/tests.log" >>"$failures"
+    awk '/ \[(FAIL|SKIP)\]$/ { on = 1; print; next } /^ ? ? ? ?[^ ]/ { on = 0 } on' "$work/tests.log" >>"$failures"
     # The last line: "NAME  Total: 7, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0, Time: 1.234s".
     summary=$(grep "^ *$name  Total: " "$work/tests.log" | tail -n 1 || true)
     local run=$(($(count Total "$summary") - $(count "Not Run" "$summary")))

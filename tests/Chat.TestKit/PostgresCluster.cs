@@ -105,7 +105,7 @@ public sealed class PostgresCluster : IAsyncDisposable
     }
 
     private Task PgCtlAsync(params string[] arguments) =>
-        RunAsServerUserAsync([$"{_binaries}/pg_ctl", "-D", Path.Combine(_folder, "data"), .. arguments]);
+        RunAsServerUserAsync([$"{_binaries}/pg_ctl", "-s", "-D", Path.Combine(_folder, "data"), .. arguments]);
 
     private static string? FindBinaries()
     {
