@@ -11,11 +11,13 @@ internal static class PostgresErrors
     internal static bool IsUnavailable(Exception e) => e switch
     {
         PostgresException p => p.SqlState is
-            PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.LockNotAvailable
-            or PostgresErrorCodes.QueryCanceled
+            PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.QueryCanceled
             or PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.InsufficientPrivilege
-            // 28 the role may not log in, 3D the database does not exist: not yet, or not now. 08 connection, 53 resources (disk full,
-            // too many connections), 57P shutdown and crash, 58 system (I/O).
+            // The operator's idle_in_transaction_session_timeout and transaction_timeout.
+            or "25P03" or "25P04"
+            // 40 rolled back (deadlock, serialization). 28 the role may not log in, 3D the database does not exist: not yet, or not now.
+            // 08 connection, 53 resources (disk full, too many connections), 57P shutdown and crash, 58 system (I/O).
+            || p.SqlState.StartsWith("40", StringComparison.Ordinal)
             || p.SqlState.StartsWith("28", StringComparison.Ordinal) || p.SqlState.StartsWith("3D", StringComparison.Ordinal)
             || p.SqlState.StartsWith("08", StringComparison.Ordinal) || p.SqlState.StartsWith("53", StringComparison.Ordinal)
             || p.SqlState.StartsWith("57P", StringComparison.Ordinal) || p.SqlState.StartsWith("58", StringComparison.Ordinal),
