@@ -20,6 +20,7 @@ internal static class Problem
     public static Response BadJson { get; } = Of(400, "bad_json", "The content must be one JSON object with fields of the right types.");
 
     public static Response ForeignAddress { get; } = Of(403, "foreign_address", "Figures are for the networks of METRICS_FROM.");
+
     public static Response ForeignOrigin { get; } = Of(403, "foreign_origin", "This origin may not connect.");
 
     public static Response NotStored { get; } = Of(500, "not_stored", "The message could not be stored.");
