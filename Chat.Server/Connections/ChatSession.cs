@@ -117,6 +117,11 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
             return;
         }
 
+        if (!IsOpen)
+        {
+            return; // We have said goodbye: whoever is told why must not speak on, and gets no answer either.
+        }
+
         switch (command.Type)
         {
             case CommandType.Message:

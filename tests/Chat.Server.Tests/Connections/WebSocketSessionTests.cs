@@ -67,6 +67,28 @@ public sealed class WebSocketSessionTests
     }
 
     [Fact]
+    public async Task What_is_said_after_our_close_is_dropped()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        _shard.PostCloseAll(CloseCode.TokenExpired, "token expired");
+        _shard.TurnAll();
+        int frames = outlet.Frames().Count;
+
+        Assert.True(Say(session, """{"type":"message","content":"x"}"""));
+        Assert.True(Say(session, """{"type":"ping"}"""));
+        _shard.TurnAll();
+
+        Assert.Equal(CloseCode.TokenExpired, outlet.Frames()[^1].CloseCode);
+        Assert.Equal(frames, outlet.Frames().Count);
+        Assert.Equal(0, setup.Room.HeadSeq);
+        session.Stop();
+        _shard.TurnAll();
+    }
+
+    [Fact]
     public async Task What_is_said_before_the_welcome_is_answered_behind_it()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
