@@ -50,7 +50,16 @@ internal sealed unsafe class IoUring : IDisposable
         _ringBytes = Math.Max(sqBytes, cqBytes);
         _ring = Map(fd, _ringBytes, OffsetSqRing);
         _sqesBytes = (nint)(parameters.SqEntries * sizeof(Sqe));
-        _sqes = (Sqe*)Map(fd, _sqesBytes, OffsetSqes);
+        try
+        {
+            _sqes = (Sqe*)Map(fd, _sqesBytes, OffsetSqes);
+        }
+        catch
+        {
+            _ = Libc.munmap((nint)_ring, _ringBytes); // A mapping keeps the ring alive, also when its descriptor is closed.
+            throw;
+        }
+
         _sqHead = (uint*)(_ring + parameters.SqOff.Head);
         _sqTail = (uint*)(_ring + parameters.SqOff.Tail);
         _sqMask = *(uint*)(_ring + parameters.SqOff.RingMask);
@@ -113,7 +122,7 @@ internal sealed unsafe class IoUring : IDisposable
             reason = "";
             return new IoUring(fd, parameters);
         }
-        catch (IOException exception) // No memory that may be locked, or none at all.
+        catch (IOException exception) // No memory for the rings.
         {
             reason = exception.Message;
             _ = Libc.close(fd);

@@ -38,17 +38,18 @@ internal sealed class ShardTransport(SocketShard[] shards, ILogger<ShardTranspor
     {
         SocketShard[] shards =
             [.. Enumerable.Range(0, count).Select(index => new SocketShard(index, limits, time, engine ?? SendEngine.Uring, turnIntervalUs))];
-        string problem = "";
-        foreach (SocketShard shard in shards)
-        {
-            problem = await shard.Started;
-        }
-
+        string[] problems = await Task.WhenAll(shards.Select(static shard => shard.Started));
+        string problem = problems.FirstOrDefault(static problem => problem.Length > 0, "");
         if (problem.Length > 0 && engine == SendEngine.Uring)
         {
             throw new IOException($"ENGINE=uring: {problem}");
         }
 
-        return (shards, engine == SendEngine.Send ? "send" : problem.Length == 0 ? "io_uring" : $"send ({problem})");
+        int without = problems.Count(static problem => problem.Length > 0);
+        string used = engine == SendEngine.Send ? "send"
+            : without == 0 ? "io_uring"
+            : without == count ? $"send ({problem})"
+            : $"io_uring, and send on {without} of {count} shards ({problem})";
+        return (shards, used);
     }
 }
