@@ -30,6 +30,9 @@ internal sealed partial class Acceptor : IConnectionListener
     /// <summary>Out of descriptors, every connection is refused: one line tells it, the rest would be a peer's to write.</summary>
     private const int WarningIntervalMs = 1000;
 
+    /// <summary>How long nobody is accepted when not even refusing works: what waits in the backlog would make turn after turn.</summary>
+    private const int RestMs = 100;
+
     private const int SocketFlags = Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC;
 
     private readonly Socket _listener;
@@ -58,6 +61,8 @@ internal sealed partial class Acceptor : IConnectionListener
                 _listener.DualMode = true;
             }
 
+            Fd = (int)_listener.Handle;
+            SetOptions(Fd); // Before it listens: whoever waits already is a copy of it.
             _listener.Bind(endPoint);
             _listener.Listen(backlog);
             _listener.Blocking = false;
@@ -74,8 +79,6 @@ internal sealed partial class Acceptor : IConnectionListener
         }
 
         EndPoint = _listener.LocalEndPoint!;
-        Fd = (int)_listener.Handle;
-        SetOptions(Fd);
         _spare = OpenSpare();
     }
 
@@ -91,6 +94,11 @@ internal sealed partial class Acceptor : IConnectionListener
     /// <summary>Takes what waits in the backlog, up to a turn's share. The owner's thread.</summary>
     public unsafe void Accept()
     {
+        if (_spare < 0)
+        {
+            _spare = OpenSpare(); // Somebody was quicker when it was given up.
+        }
+
         byte* address = stackalloc byte[PeerAddress.BytesMax];
         for (int i = 0; i < AcceptsPerTurnMax; i++)
         {
@@ -109,7 +117,14 @@ internal sealed partial class Acceptor : IConnectionListener
                 case Libc.EINTR or Libc.ECONNABORTED or Libc.EPROTO:
                     continue;
                 case Libc.EMFILE or Libc.ENFILE:
-                    RefuseOne();
+                    if (!TryRefuseOne())
+                    {
+                        Owner.RestListening(this, RestMs);
+                    }
+
+                    return;
+                case Libc.ENOBUFS or Libc.ENOMEM:
+                    Owner.RestListening(this, RestMs);
                     return;
                 default: // EAGAIN, or an error of the network that the next accept does not have.
                     return;
@@ -145,7 +160,10 @@ internal sealed partial class Acceptor : IConnectionListener
         await _stopped.Task;
         _accepted.Writer.TryComplete();
         _listener.Dispose();
-        _ = Libc.close(_spare);
+        if (_spare >= 0)
+        {
+            _ = Libc.close(_spare);
+        }
     }
 
     public ValueTask DisposeAsync() => UnbindAsync();
@@ -162,9 +180,9 @@ internal sealed partial class Acceptor : IConnectionListener
 
     /// <summary>
     /// Out of descriptors: a connection that stays in the backlog would wake us forever. A spare descriptor is given up to
-    /// accept it, and close it at once.
+    /// accept it, and close it at once. False when somebody else has taken the spare one.
     /// </summary>
-    private unsafe void RefuseOne()
+    private unsafe bool TryRefuseOne()
     {
         if (Owner.NowMs - _warnedMs >= WarningIntervalMs)
         {
@@ -172,14 +190,21 @@ internal sealed partial class Acceptor : IConnectionListener
             OutOfFiles(_logger);
         }
 
+        if (_spare < 0)
+        {
+            return false;
+        }
+
         _ = Libc.close(_spare);
         int fd = Libc.accept4(Fd, null, null, SocketFlags);
+        int error = Libc.LastError;
         if (fd >= 0)
         {
             _ = Libc.close(fd);
         }
 
         _spare = OpenSpare();
+        return fd >= 0 || error == Libc.EAGAIN;
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Out of file descriptors: connections are refused (raise the limit, ulimit -n)")]

@@ -11,15 +11,18 @@ internal static unsafe partial class Libc
     // asm-generic/errno-base.h, asm-generic/errno.h
     public const int EINTR = 4;
     public const int EAGAIN = 11;
+    public const int ENOMEM = 12;
     public const int ENFILE = 23;
     public const int EMFILE = 24;
     public const int EPROTO = 71;
     public const int ECONNABORTED = 103;
+    public const int ENOBUFS = 105;
 
     // sys/epoll.h
     public const int EPOLL_CLOEXEC = 0x80000;
     public const int EPOLL_CTL_ADD = 1;
     public const int EPOLL_CTL_DEL = 2;
+    public const int EPOLL_CTL_MOD = 3;
     public const uint EPOLLIN = 0x001;
     public const uint EPOLLOUT = 0x004;
     public const uint EPOLLERR = 0x008;
@@ -77,7 +80,6 @@ internal static unsafe partial class Libc
     // asm-generic/unistd.h: the same on every architecture.
     public const nint SYS_io_uring_setup = 425;
     public const nint SYS_io_uring_enter = 426;
-    public const nint SYS_io_uring_register = 427;
 
     /// <summary>struct epoll_event is packed on x86-64 and nowhere else (bits/epoll.h).</summary>
     public static readonly int EpollEventBytes = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;

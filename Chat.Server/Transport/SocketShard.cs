@@ -65,6 +65,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private long _loadWindowEnd;
     private long _waited;
     private bool _isSaturated;
+    private long _acceptAgainMs = long.MaxValue;
 
     public SocketShard(int index, SessionLimits limits, TimeProvider time, SendEngine engine, int turnIntervalUs)
         : base(index, limits, time)
@@ -113,7 +114,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         {
             var self = (SocketShard)shard;
             Invariant.Require(self._acceptors.Count < AcceptorsMax);
-            self.AddToEpoll(((Acceptor)acceptor!).Fd, Libc.EPOLLIN, ListenTokenMax - (ulong)self._acceptors.Count);
+            self.AddToEpoll(((Acceptor)acceptor!).Fd, Libc.EPOLLIN, ListenToken(self._acceptors.Count));
             self._acceptors.Add((Acceptor)acceptor);
         },
         this,
@@ -131,6 +132,13 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         },
         this,
         acceptor);
+
+    /// <summary>Accepts nothing for a while. Shard thread.</summary>
+    public void RestListening(Acceptor acceptor, int ms)
+    {
+        SetEvents(acceptor, 0);
+        _acceptAgainMs = NowMs + ms;
+    }
 
     /// <summary>Begins to watch a socket. False when the kernel has no memory for it, or no watch left. Shard thread.</summary>
     public bool TryRegister(ShardSocket socket)
@@ -296,13 +304,9 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
     private void RunOnce(byte* events)
     {
-        bool hasSlept = _readable.Count == 0 && _unfinished.Count == 0 && SleepUntil(_moderation.NextTurn);
-        int timeoutMs = _readable.Count > 0 || _unfinished.Count > 0 || !TrySleep() ? 0
-            : !_congested.IsEmpty ? CongestedRooms.LookMs
-            : !_gathering.IsEmpty ? _gathering.MsLeft(Stopwatch.GetTimestamp())
-            : _postponed.Count > 0 ? (int)MsUntil(_loadWindowEnd)
-            : !_resting.IsEmpty ? _resting.MsLeft(NowMs)
-            : Timeout.Infinite;
+        bool hasInput = _readable.Count > 0 || _unfinished.Count > 0;
+        bool hasSlept = !hasInput && SleepUntil(_moderation.NextTurn);
+        int timeoutMs = hasInput || !TrySleep() ? 0 : MsUntilNextTurn();
         if (timeoutMs != 0)
         {
             Volatile.Write(ref _waits, _waits + 1);
@@ -328,11 +332,60 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             rested.EndRest();
         }
 
+        if (_acceptAgainMs <= NowMs)
+        {
+            AcceptAgain();
+        }
+
         ReadQueued(start + (ReadMsMax * Stopwatch.Frequency / 1000));
         MeasureLoad(start);
         RunTurn();
         _turnEnd = Stopwatch.GetTimestamp();
         EndTurn(start, _turnEnd);
+    }
+
+    /// <summary>Milliseconds until the first of what waits is due; <see cref="Timeout.Infinite"/> when nothing does.</summary>
+    private int MsUntilNextTurn()
+    {
+        long ms = long.MaxValue;
+        if (!_congested.IsEmpty)
+        {
+            ms = CongestedRooms.LookMs;
+        }
+
+        if (!_gathering.IsEmpty)
+        {
+            ms = Math.Min(ms, _gathering.MsLeft(Stopwatch.GetTimestamp()));
+        }
+
+        if (_postponed.Count > 0)
+        {
+            ms = Math.Min(ms, MsUntil(_loadWindowEnd));
+        }
+
+        if (!_resting.IsEmpty)
+        {
+            ms = Math.Min(ms, _resting.MsLeft(NowMs));
+        }
+
+        if (_acceptAgainMs != long.MaxValue)
+        {
+            ms = Math.Min(ms, Math.Max(0, _acceptAgainMs - NowMs));
+        }
+
+        return ms == long.MaxValue ? Timeout.Infinite : (int)ms;
+    }
+
+    private void AcceptAgain()
+    {
+        _acceptAgainMs = long.MaxValue;
+        foreach (Acceptor? acceptor in _acceptors)
+        {
+            if (acceptor is not null)
+            {
+                SetEvents(acceptor, Libc.EPOLLIN);
+            }
+        }
     }
 
     /// <summary>False when the time has come already. Whoever has work for the shard does not wake it: it is not marked as asleep.</summary>
@@ -438,13 +491,25 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
     }
 
-    private bool TryAddToEpoll(int fd, uint events, ulong token)
+    private bool TryAddToEpoll(int fd, uint events, ulong token) => TryControlEpoll(Libc.EPOLL_CTL_ADD, fd, events, token);
+
+    private void SetEvents(Acceptor acceptor, uint events)
+    {
+        if (!TryControlEpoll(Libc.EPOLL_CTL_MOD, acceptor.Fd, events, ListenToken(_acceptors.IndexOf(acceptor))))
+        {
+            throw Libc.Failure("epoll_ctl");
+        }
+    }
+
+    private bool TryControlEpoll(int operation, int fd, uint events, ulong token)
     {
         byte* entry = stackalloc byte[16];
         *(uint*)entry = events;
         *(ulong*)(entry + Libc.EpollEventDataOffset) = token;
-        return Libc.epoll_ctl(_epoll, Libc.EPOLL_CTL_ADD, fd, entry) == 0;
+        return Libc.epoll_ctl(_epoll, operation, fd, entry) == 0;
     }
+
+    private static ulong ListenToken(int place) => ListenTokenMax - (ulong)place;
 
     private readonly record struct Delivery(RoomMembers Group, long Seq, long Position);
 }

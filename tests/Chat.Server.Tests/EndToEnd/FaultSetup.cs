@@ -8,7 +8,7 @@ public abstract class FaultSetup(ServerLaunch launch)
 
     private protected async Task<RunningServer> StartAsync(string delivery, string? database = null, string drainTimeoutMs = "", FailingSync? sync = null) =>
         await RunningServer.StartAsync(
-            ((sync?.Of(launch) ?? launch) with { IgnoresFileQuotaSignal = true })
+            ((sync?.Of(launch) ?? launch) with { IgnoresFileSizeSignal = true })
                 .With("DELIVERY", delivery)
                 .With("DRAIN_TIMEOUT_MS", drainTimeoutMs)
                 .With("RESUME_EVENTS_MAX", "10000") // A client that is away for the whole of a slow restart still gets all.

@@ -162,16 +162,16 @@ public sealed class FaultsOnSqlite() : FaultTests(ServerLaunch.Sqlite)
         await using RunningServer server = await StartAsync(delivery);
         await using Load load = await Load.StartAsync(server);
         await load.ProgressAsync();
-        FileQuota.Set(server.Process.Id, 0);
+        ProcessLimits.SetFileBytes(server.Process.Id, 0);
         await server.ReadyBecomesAsync(false);
         await server.Process.SaysAsync("cannot commit and keeps trying");
-        FileQuota.Lift(server.Process.Id);
+        ProcessLimits.LiftFileBytes(server.Process.Id);
         await server.ReadyBecomesAsync(true);
         await load.ProgressAsync();
         Assert.Equal(0, load.Rollbacks);
 
         // And once more, for good: what was acknowledged is there although the last that the server saw was a full disk.
-        FileQuota.Set(server.Process.Id, 0);
+        ProcessLimits.SetFileBytes(server.Process.Id, 0);
         await server.ReadyBecomesAsync(false);
         await server.KillAndStartAgainAsync();
         await load.ProgressAsync();

@@ -3,31 +3,40 @@ using System.Runtime.InteropServices;
 
 namespace Chat.Server.Tests.EndToEnd;
 
-/// <summary>
-/// How large any file may become that a process writes: a disk that is full for it alone, without root, and with room again when we say so.
-/// Linux: prlimit(2), RLIMIT_FSIZE. The process must ignore SIGXFSZ (<see cref="ServerLaunch.IgnoresFileQuotaSignal"/>).
-/// </summary>
-internal static partial class FileQuota
+/// <summary>What a process may still take of its machine, changed while it runs and without root. Linux: prlimit(2).</summary>
+internal static partial class ProcessLimits
 {
+    // bits/resource.h (sys/resource.h)
     private const int RlimitFileSize = 1;
+    private const int RlimitOpenFiles = 7;
 
-    public static void Set(int processId, long bytes) => Apply(processId, (ulong)bytes);
+    /// <summary>
+    /// How large any file may become that it writes: a disk that is full for it alone. The process must ignore SIGXFSZ
+    /// (<see cref="ServerLaunch.IgnoresFileSizeSignal"/>).
+    /// </summary>
+    public static void SetFileBytes(int processId, long bytes) => Set(processId, RlimitFileSize, (ulong)bytes);
 
-    public static void Lift(int processId) => Apply(processId, ulong.MaxValue);
+    public static void LiftFileBytes(int processId) => Set(processId, RlimitFileSize, ulong.MaxValue);
 
-    private static void Apply(int processId, ulong bytes)
+    /// <summary>It opens nothing whose descriptor would be this number or more; what it has open stays so. What the limit was.</summary>
+    public static int SetOpenFiles(int processId, int number) => (int)Set(processId, RlimitOpenFiles, (ulong)number);
+
+    private static ulong Set(int processId, int resource, ulong value)
     {
         Limit limit = default;
-        if (Read(processId, RlimitFileSize, IntPtr.Zero, ref limit) != 0)
+        if (Read(processId, resource, IntPtr.Zero, ref limit) != 0)
         {
             throw new Win32Exception(Marshal.GetLastPInvokeError());
         }
 
-        limit.Soft = Math.Min(bytes, limit.Hard);
-        if (Write(processId, RlimitFileSize, ref limit, IntPtr.Zero) != 0)
+        ulong before = limit.Soft;
+        limit.Soft = Math.Min(value, limit.Hard);
+        if (Write(processId, resource, ref limit, IntPtr.Zero) != 0)
         {
             throw new Win32Exception(Marshal.GetLastPInvokeError());
         }
+
+        return before;
     }
 
     [LibraryImport("libc", EntryPoint = "prlimit", SetLastError = true)]

@@ -46,8 +46,8 @@ public sealed record ServerLaunch
     /// <summary>The limit on its descriptors; 0 for that of the tests.</summary>
     public int OpenFilesMax { get; init; }
 
-    /// <summary>A write beyond a <see cref="FileQuota"/> is an error to it, and no signal that ends it.</summary>
-    public bool IgnoresFileQuotaSignal { get; init; }
+    /// <summary>A write beyond <see cref="ProcessLimits.SetFileBytes"/> is an error to it, and no signal that ends it.</summary>
+    public bool IgnoresFileSizeSignal { get; init; }
 
     /// <summary>Gives a child process these settings and no others, whatever the machine's environment says.</summary>
     internal void ApplyTo(IDictionary<string, string?> environment)

@@ -84,7 +84,7 @@ public sealed partial class ServerProcess : IAsyncDisposable
             StandardErrorEncoding = Encoding.UTF8,
         };
         string limits = launch.OpenFilesMax > 0 ? $"ulimit -n {launch.OpenFilesMax}; " : "";
-        limits += launch.IgnoresFileQuotaSignal ? "trap '' XFSZ; " : "";
+        limits += launch.IgnoresFileSizeSignal ? "trap '' XFSZ; " : "";
         if (limits.Length > 0)
         {
             foreach (string word in (string[])["-c", limits + "exec \"$0\" \"$@\"", start.FileName])
@@ -115,10 +115,10 @@ public sealed partial class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Waits for a text in what it writes: that comes after what it tells over the network meanwhile.</summary>
-    public async Task SaysAsync(string text)
+    public async Task SaysAsync(string text, int times = 1)
     {
         using var patience = new CancellationTokenSource(Deadline.ForAnswer);
-        for (Task next = NextLine; !Output.Contains(text, StringComparison.Ordinal); next = NextLine)
+        for (Task next = NextLine; Output.Split(text).Length <= times; next = NextLine)
         {
             await next.WaitAsync(patience.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Assert.False(patience.IsCancellationRequested, $"It does not say '{text}':\n{Output}");

@@ -11,6 +11,11 @@ public sealed class DescriptorTests
     /// <summary>Set it for a long run by hand: CHURN=100000.</summary>
     private const string CountVariable = "CHURN";
 
+    private const int FilesMax = 256;
+    private const int Crowd = 400;
+
+    private static readonly byte[] HealthRequest = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"u8.ToArray();
+
     private static int Churn { get; } =
         int.Parse(Environment.GetEnvironmentVariable(CountVariable) ?? "5000", CultureInfo.InvariantCulture);
 
@@ -37,7 +42,7 @@ public sealed class DescriptorTests
         switch (number % 4)
         {
             case 0:
-                await socket.SendAsync("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"u8.ToArray());
+                await socket.SendAsync(HealthRequest);
                 await socket.ReceiveAsync(buffer);
                 break;
             case 1:
@@ -98,18 +103,11 @@ public sealed class DescriptorTests
     [Fact]
     public async Task Out_of_descriptors_it_refuses_and_serves_again_when_some_have_gone()
     {
-        const int Clients = 400;
-        await using RunningServer server = await StartAsync("auto", openFilesMax: 256);
+        await using RunningServer server = await StartAsync("auto", FilesMax);
         User user = await server.RegisterAsync();
         long room = await server.CreateRoomAsync(user);
         using ChatSocket member = await server.EnterAsync(user, room);
-        var crowd = new List<Socket>();
-        for (int i = 0; i < Clients; i++)
-        {
-            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-            await socket.ConnectAsync(server.Url.Host, server.Url.Port, TestContext.Current.CancellationToken);
-            crowd.Add(socket);
-        }
+        List<Socket> crowd = await CrowdAsync(server);
 
         // The last one came when nothing was left: it is closed, and does not wait in the backlog.
         Assert.Equal(0, await ReceiveAsync(crowd[^1]));
@@ -128,13 +126,58 @@ public sealed class DescriptorTests
         using ChatSocket newcomer = await server.EnterAsync(user, room);
     }
 
+    /// <summary>
+    /// The descriptor that it keeps for such a time is gone: others (the database, another process) open files as well, and may be quicker.
+    /// </summary>
+    [Fact]
+    public async Task Out_of_descriptors_to_refuse_with_it_lets_clients_wait_and_goes_on_by_itself()
+    {
+        await using RunningServer server = await StartAsync("auto", FilesMax);
+        User user = await server.RegisterAsync();
+        long room = await server.CreateRoomAsync(user);
+        using ChatSocket member = await server.EnterAsync(user, room);
+        long turnsBefore = await server.HistogramCountAsync("chat_shard_turn_seconds");
+        int limit = ProcessLimits.SetOpenFiles(server.Process.Id, 3);
+
+        using var waiting = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await waiting.ConnectAsync(server.Url.Host, server.Url.Port, TestContext.Current.CancellationToken);
+        await waiting.SendAsync(HealthRequest, TestContext.Current.CancellationToken);
+        await server.Process.SaysAsync("Out of file descriptors");
+        await member.SayAsync("still here");
+        await member.NextMessagesAsync(1, 1);
+        Assert.Equal(0, waiting.Available);
+        await server.Process.SaysAsync("Out of file descriptors", times: 2); // A second later.
+        long turns = await server.HistogramCountAsync("chat_shard_turn_seconds") - turnsBefore;
+
+        Assert.InRange(turns, 1, 200); // It looks ten times a second, and does not spin.
+        ProcessLimits.SetOpenFiles(server.Process.Id, limit);
+        Assert.Equal(1, await ReceiveAsync(waiting));
+        List<Socket> crowd = await CrowdAsync(server);
+        Assert.Equal(0, await ReceiveAsync(crowd[^1])); // It can refuse again.
+        crowd.ForEach(static socket => socket.Dispose());
+    }
+
+    /// <summary>More clients than the server may have.</summary>
+    private static async Task<List<Socket>> CrowdAsync(RunningServer server)
+    {
+        var crowd = new List<Socket>();
+        for (int i = 0; i < Crowd; i++)
+        {
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(server.Url.Host, server.Url.Port, TestContext.Current.CancellationToken);
+            crowd.Add(socket);
+        }
+
+        return crowd;
+    }
+
     private static async Task<bool> IsServedAsync(RunningServer server)
     {
         using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(server.Url.Host, server.Url.Port);
         try
         {
-            await socket.SendAsync("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"u8.ToArray());
+            await socket.SendAsync(HealthRequest);
         }
         catch (SocketException)
         {
