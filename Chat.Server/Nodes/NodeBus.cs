@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Chat.Storage;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
@@ -18,6 +19,7 @@ internal sealed partial class NodeBus : IAsyncDisposable
     private readonly RedisChannel _presenceChannel;
     private readonly long _node = Random.Shared.NextInt64();
     private readonly ILogger<NodeBus> _logger;
+    private readonly ConcurrentDictionary<long, Lazy<Task>> _rooms = new();
     private int _isAway;
 
     private NodeBus(ConnectionMultiplexer redis, string cluster, ILogger<NodeBus> logger)
@@ -67,9 +69,19 @@ internal sealed partial class NodeBus : IAsyncDisposable
 
     /// <summary>
     /// From now on <paramref name="receive"/> is given what other nodes store in the room, one call at a time. When Redis is away, from when it
-    /// is back.
+    /// is back. Once for each room: who asks again, because loading it failed, has the subscription there is.
     /// </summary>
-    public async Task SubscribeAsync(long roomId, Action<IReadOnlyList<MessageRecord>> receive) => await SubscribeAsync(Channel(roomId), packet =>
+    public async Task SubscribeAsync(long roomId, Action<IReadOnlyList<MessageRecord>> receive)
+    {
+        Lazy<Task> entry = _rooms.GetOrAdd(roomId, id => new Lazy<Task>(() => ListenToRoomAsync(id, receive)));
+        await BeSubscribedAsync(entry.Value);
+        if (entry.Value.IsFaulted)
+        {
+            _rooms.TryRemove(KeyValuePair.Create(roomId, entry));
+        }
+    }
+
+    private Task ListenToRoomAsync(long roomId, Action<IReadOnlyList<MessageRecord>> receive) => ListenAsync(Channel(roomId), packet =>
     {
         if (!NodeEvents.TryRead(packet, _node, out long of, out List<MessageRecord> records) || (records.Count > 0 && of != roomId))
         {
@@ -84,7 +96,7 @@ internal sealed partial class NodeBus : IAsyncDisposable
         return true;
     });
 
-    public Task SubscribeAsync(NodePresence presence) => SubscribeAsync(_presenceChannel, packet => presence.TryReceive(packet, _node));
+    public Task SubscribeAsync(NodePresence presence) => BeSubscribedAsync(ListenAsync(_presenceChannel, packet => presence.TryReceive(packet, _node)));
 
     public ValueTask DisposeAsync() => _redis.DisposeAsync();
 
@@ -101,11 +113,7 @@ internal sealed partial class NodeBus : IAsyncDisposable
     }
 
     /// <summary>Waits for Redis, but not long: who subscribes looks into the database afterwards.</summary>
-    private async Task SubscribeAsync(RedisChannel channel, Func<byte[], bool> tryReceive)
-    {
-        Task listening = ListenAsync(channel, tryReceive);
-        await Task.WhenAny(listening, Task.Delay(SubscribePatience));
-    }
+    private static async Task BeSubscribedAsync(Task listening) => await Task.WhenAny(listening, Task.Delay(SubscribePatience));
 
     private async Task ListenAsync(RedisChannel channel, Func<byte[], bool> tryReceive)
     {
