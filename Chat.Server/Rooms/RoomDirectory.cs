@@ -5,7 +5,7 @@ namespace Chat.Server.Rooms;
 
 /// <summary>
 /// The rooms of this server. A room is read from the store when somebody first asks for it and kept; concurrent askers
-/// share one read. Any thread; never from a shard's thread, because loading awaits the database.
+/// share one read. Any thread; on a shard's, nothing is done there that asks the database.
 /// </summary>
 internal sealed class RoomDirectory(IChatStore store, RoomServices services)
 {

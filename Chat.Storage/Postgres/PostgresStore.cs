@@ -294,7 +294,7 @@ public sealed class PostgresStore : IChatStore
     /// <returns>Rows changed.</returns>
     private Task<int> ExecuteAsync(string sql, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>
     {
-        await using var connection = await _pool.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        await using var connection = await RentAsync(cancellationToken).ConfigureAwait(false);
         await using var command = Command(connection, sql, values);
         return await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
     });
@@ -342,8 +342,12 @@ public sealed class PostgresStore : IChatStore
         return rows.Count == 0 ? null : rows[0];
     }
 
-    private Task<NpgsqlConnection> RentAsync(CancellationToken cancellationToken) =>
-        GuardAsync(async () => await _pool.OpenConnectionAsync(cancellationToken).ConfigureAwait(false));
+    private Task<NpgsqlConnection> RentAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
+    {
+        // The caller's thread may be one that serves sockets: it does none of the driver's work, not even what comes before the first wait.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        return await _pool.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+    });
 
     private static Task<List<T>> AllAsync<T>(
         NpgsqlConnection connection, string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken, params object[] values) => GuardAsync(async () =>

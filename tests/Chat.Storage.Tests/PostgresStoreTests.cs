@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using Chat.Storage.Postgres;
 using Npgsql;
 
@@ -24,6 +26,37 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
         await store.InitializeAsync(Stop);
         Assert.Equal(["Lobby", "Random", "Help"], (await store.ListRoomsAsync(0, 1000, Stop)).Select(room => room.Name));
         Assert.Equal(4, (await store.CreateRoomAsync("Fourth", Stop)).Id);
+    }
+
+    /// <summary>Its caller may be a thread that serves sockets. Npgsql tells of each command's start on the thread that begins it.</summary>
+    [Fact]
+    public async Task No_command_begins_on_the_thread_that_asks_for_it()
+    {
+        await using var database = await CreateDatabaseAsync();
+        await using var store = database.NewStore();
+        await store.InitializeAsync(Stop);
+        await store.ListRoomsAsync(0, 10, Stop); // The pool has a connection, so that nothing has to be waited for.
+        using var parent = new Activity("asked").Start();
+        var begunOn = new ConcurrentQueue<Thread>();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = static source => source.Name == "Npgsql",
+            Sample = static (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStarted = activity =>
+            {
+                if (activity.TraceId == parent.TraceId)
+                    begunOn.Enqueue(Thread.CurrentThread);
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        Task[] asked = [];
+        var caller = new Thread(() => asked = [store.ListRoomsAsync(0, 10, Stop), store.FindUserByEmailAsync("a@example.com", Stop), store.RemoveMemberAsync(1, 1, Stop)]);
+        caller.Start(); // Of its own, so that no continuation can come back to it.
+        caller.Join();
+        await Task.WhenAll(asked);
+
+        Assert.True(begunOn.Count >= 3);
+        Assert.DoesNotContain(caller, begunOn);
     }
 
     [Fact]
