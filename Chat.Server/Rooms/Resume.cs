@@ -19,7 +19,7 @@ internal sealed record ResumePoint(long Since, long Epoch)
 /// </summary>
 internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger)
 {
-    /// <summary>How many of the newest events a client gets that was away for too long to be given all.</summary>
+    /// <summary>How many of the newest events a client gets that was away for too long to be given all; fewer when they are very long.</summary>
     private const int NewestEvents = 50;
 
     /// <summary>Begins. The membership is known to its session and not yet to its group. Shard thread.</summary>
@@ -146,8 +146,13 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
             }
 
             bool recovered = replay is not null;
-            replay ??= await replays.ReadAsync(room, Math.Max(0, head - NewestEvents), head, NewestEvents, int.MaxValue);
-            var result = new Replay(membership, recovered, rolledBackTo, replay!.Value);
+            for (int count = NewestEvents; replay is null; count /= 2)
+            {
+                // Half as many, if they are so long that sending them would look like a slow consumer; one at least.
+                replay = await replays.ReadAsync(room, Math.Max(0, head - count), head, count, count > 1 ? limits.ResumeBytesMax : int.MaxValue);
+            }
+
+            var result = new Replay(membership, recovered, rolledBackTo, replay.Value);
             membership.Group.Shard.Post(static (_, argument) => Complete((Replay)argument!), this, result);
         }
         catch (Exception exception) // The edge of this task: whatever failed, the client is told and can come again.

@@ -130,6 +130,16 @@ public sealed class ResumeTests
         Assert.Equal(Seqs(21, 72), _outlet.Seqs());
     }
 
+    [Fact]
+    public async Task A_gap_whose_newest_events_are_too_long_gives_fewer_of_them()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await PublishAsync(setup, 60, length: 3000);
+        await ResumeAsync(setup, new ResumePoint(1, setup.Epoch));
+
+        Assert.Equal(Seqs(49, 62), _outlet.Seqs()); // 50 and 25 take more than RESUME_BYTES_MAX, 12 do not.
+    }
+
     [Theory]
     [InlineData(3, 3, false)]
     [InlineData(4, 4, false)]
