@@ -96,7 +96,7 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
     public Membership this[int index] => _members[index];
 
     /// <summary>
-    /// Keeps work of this thread until the members have been sent the event <paramref name="seq"/>, which the room's head has reached: after a
+    /// Keeps work of this thread until the members have been sent the event <paramref name="seq"/>, or there are none any more: after a
     /// fan-out of this turn or of a later one. In the order of the calls.
     /// </summary>
     public void WhenServed(long seq, ShardWork work)
@@ -277,6 +277,10 @@ internal sealed class RoomMembers(Room room, Shard shard) : RingCursor
             _members = [];
             _joining = null;
             Deactivate();
+            if (_whenServed is not null)
+            {
+                Shard.MarkDirty(this); // Nobody is sent anything any more: what waits for that runs without.
+            }
         }
     }
 

@@ -105,6 +105,24 @@ public sealed class RoomMembersTests : IAsyncLifetime
     }
 
     [Fact]
+    public void What_waits_for_an_event_to_be_served_runs_when_the_last_member_leaves_before_it_comes()
+    {
+        bool hasRun = false;
+        _group.Activate();
+        Membership member = NewMember();
+        _group.Add(member);
+        _group.WhenServed(_setup.Room.HeadSeq + 1, new ShardWork((_, _) => hasRun = true, this, null));
+        _shard.TurnAll();
+        Assert.False(hasRun);
+
+        _group.Leave(member);
+        _shard.TurnAll();
+
+        Assert.True(hasRun);
+        Assert.False(_group.IsWaitedFor);
+    }
+
+    [Fact]
     public void Held_bytes_over_the_limit_are_given_up_and_the_cursor_stays()
     {
         _group.Activate();
