@@ -59,6 +59,15 @@ internal sealed class CompressedEvents
         }
     }
 
+    /// <summary>Gives the memory back. Any thread; who looks meanwhile finds some or none.</summary>
+    public void Clear()
+    {
+        for (int i = 0; i < EventsKept; i++)
+        {
+            Volatile.Write(ref _newest[i], null);
+        }
+    }
+
     /// <summary>
     /// Writes whole framed events with the compressed form in place of those that have one. False when none has: what was
     /// written is of no use then. Any thread.

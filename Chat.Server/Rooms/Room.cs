@@ -290,13 +290,14 @@ internal sealed class Room
         }
     }
 
-    /// <summary>Gives the ring's memory back when the room has been quiet, and what is too old of its nonces. Any thread, now and then.</summary>
+    /// <summary>Gives the memory of ring and compressed forms back when the room has been quiet, and what is too old of its nonces. Any thread, now and then.</summary>
     public void Sweep(long nowMs, int idleMs)
     {
         _nonces.Sweep(nowMs);
         if (Ring.Capacity > 0 && nowMs - Volatile.Read(ref _lastPublishedMs) > idleMs)
         {
             Reseat(0);
+            Compressed?.Clear();
         }
     }
 
@@ -414,6 +415,11 @@ internal sealed class Room
             {
                 Volatile.Write(ref _ring, ring.Reseat(capacity));
             }
+        }
+        catch (OutOfMemoryException exception)
+        {
+            // The old ring is sealed: whoever publishes would wait for a new one for ever.
+            Environment.FailFast("no memory for a room's ring", exception);
         }
         finally
         {

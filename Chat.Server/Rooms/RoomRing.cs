@@ -25,7 +25,7 @@ internal enum PublishStatus
 /// Producers are lock-free: a claim is one compare-and-swap of the tail, which gives an event its sequence number and
 /// its position in one step (they cannot be taken apart: the digits of the number are part of the length). Events
 /// become readable in claim order by a commit word each, so that a producer preempted between claim and commit delays
-/// only what stands behind its own event, and never another producer.
+/// what stands behind its own event; other producers only where the ring is full, or replaced by another one.
 /// </para>
 /// <para>
 /// A ring never changes its capacity. To grow or to shrink, <see cref="Reseat"/> seals it and copies what it holds

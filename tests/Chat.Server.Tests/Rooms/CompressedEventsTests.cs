@@ -60,6 +60,33 @@ public sealed class CompressedEventsTests
         Assert.Equal(["1", "deflated 2"], Read(output.WrittenSpan));
     }
 
+    [Fact]
+    public void Forms_that_were_given_back_are_the_rings_bytes_and_new_ones_come()
+    {
+        var events = new CompressedEvents();
+        events.Add(1, Encoding.UTF8.GetBytes(Prefix), Encoding.UTF8.GetBytes(Suffix(1)));
+        events.Clear();
+        Assert.False(events.TryWrite(Framed(1), default, seq: 1, new ArrayBufferWriter<byte>()));
+
+        events.Add(2, Encoding.UTF8.GetBytes(Prefix), Encoding.UTF8.GetBytes(Suffix(2)));
+        var output = new ArrayBufferWriter<byte>();
+        Assert.True(events.TryWrite([.. Framed(1), .. Framed(2)], default, seq: 1, output));
+        Assert.Equal(["1", "deflated 2"], Read(output.WrittenSpan));
+    }
+
+    [Fact]
+    public async Task A_room_that_has_been_quiet_keeps_none()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        setup.Room.CountCompressing(1);
+        setup.Offer("x");
+        setup.Room.Compressed!.Add(1, Encoding.UTF8.GetBytes(Prefix), Encoding.UTF8.GetBytes(Suffix(1)));
+
+        setup.Room.Sweep(long.MaxValue / 2, 0);
+
+        Assert.False(setup.Room.Compressed.TryWrite(Framed(1), default, seq: 1, new ArrayBufferWriter<byte>()));
+    }
+
     private static byte[] Framed(int seq)
     {
         byte[] payload = Encoding.UTF8.GetBytes(Prefix + seq + Suffix(seq));
