@@ -33,6 +33,7 @@ public sealed unsafe class Deflater : IDisposable
     /// How far back a reference goes, as a power of two: <see cref="WindowBitsMin"/> to <see cref="WindowBitsMax"/>. The output
     /// suits every peer that agreed to that many bits or more.
     /// </param>
+    /// <exception cref="OutOfMemoryException">zlib gets none.</exception>
     public Deflater(int windowBits)
     {
         Invariant.Require(windowBits is >= WindowBitsMin and <= WindowBitsMax);
@@ -42,7 +43,9 @@ public sealed unsafe class Deflater : IDisposable
         if (status != NativeDeflate.Ok)
         {
             Free();
-            throw new InvalidOperationException($"deflateInit2 answered {status}.");
+            throw status == NativeDeflate.MemoryError
+                ? new InsufficientMemoryException("deflateInit2 has no memory.")
+                : new InvalidOperationException($"deflateInit2 answered {status}.");
         }
     }
 

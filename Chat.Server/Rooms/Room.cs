@@ -171,6 +171,7 @@ internal sealed class Room
         Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, IPublisher publisher, out long seq, out long id)
     {
         seq = id = 0;
+        byte[] copy = content.ToArray(); // Before anything is taken for it: there may be no memory.
         long knownSeq = HeadSeq; // Before the nonce: what comes in between may be its original, and the database looks there.
         // The log's place first: after this nothing may fail, or the room's numbers would have a hole.
         if (!_services.Log.TryReserve(content.Length))
@@ -218,7 +219,7 @@ internal sealed class Room
             SenderId = sender.UserId,
             SenderName = sender.Username,
             Nonce = nonceText,
-            Content = content.ToArray(),
+            Content = copy,
             CreatedAtUnixMs = createdAtUnixMs,
             KnownSeq = knownSeq,
             Origin = publisher,
@@ -351,7 +352,14 @@ internal sealed class Room
         Volatile.Write(ref _lastPublishedMs, _services.NowMs);
         if (prefixLength + suffixLength >= _services.DeflateBytesMin && Volatile.Read(ref _compressing) > 0)
         {
-            Compressed!.Add(seq, prefix, suffix); // Before the shards are told; one that comes by itself has the ring's bytes.
+            try
+            {
+                Compressed!.Add(seq, prefix, suffix); // Before the shards are told; one that comes by itself has the ring's bytes.
+            }
+            catch (OutOfMemoryException)
+            {
+                // Everybody has the ring's bytes. The event has its number: it has to reach the log.
+            }
         }
 
         foreach (RoomMembers? group in _members)
