@@ -137,6 +137,9 @@ public sealed class PostgresStoreTests(PostgresFixture postgres) : StoreContract
             await using (var hold = new NpgsqlCommand("LOCK TABLE users IN ACCESS EXCLUSIVE MODE", holder))
                 await hold.ExecuteNonQueryAsync(Stop);
             busy = store.FindUserByIdAsync(1, Stop);
+            await using var watcher = new NpgsqlConnection(connectionString + ";Pooling=false");
+            await watcher.OpenAsync(Stop);
+            await WaitersAsync(watcher, 1);
             await Assert.ThrowsAsync<StoreUnavailableException>(() => store.PingAsync(Stop));
         }
         Assert.Null(await busy);
