@@ -25,7 +25,10 @@ internal sealed partial class ChatServer
     private const int HttpSweepMs = 250;
     private const int SessionSweepMs = 1000;
     private const int RoomSweepMs = 30_000;
-    private const int RoomIdleMs = 60_000;
+    private const int RoomQuietMs = 60_000;
+
+    /// <summary>Longer than anything lasts that has found a room and not entered it yet.</summary>
+    private const int RoomUnusedMs = 600_000;
 
     /// <summary>What a stop leaves the clients to answer a close frame, and the database to note a clean stop, however late it is.</summary>
     private static readonly TimeSpan CloseTimeMin = TimeSpan.FromSeconds(2);
@@ -173,11 +176,7 @@ internal sealed partial class ChatServer
 
         void SweepRooms(long nowMs)
         {
-            foreach (Room room in rooms?.Loaded ?? [])
-            {
-                room.Sweep(nowMs, RoomIdleMs);
-            }
-
+            rooms?.Sweep(nowMs, RoomQuietMs, RoomUnusedMs);
             replays?.Sweep();
             rates?.Sweep(nowMs);
         }

@@ -365,6 +365,19 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
             return;
         }
 
+        Membership? earlier = _memberships?.GetValueOrDefault(room.Id);
+        if (earlier is null && _memberships?.Count >= Shard.Limits.SubscriptionsMax)
+        {
+            SendError(ErrorCode.TooManySubscriptions, "this connection has too many rooms", room.Id);
+            return;
+        }
+
+        if (!room.TryUse())
+        {
+            RefuseUnloaded(room);
+            return;
+        }
+
         var membership = new Membership(this, room.MembersOn(Shard));
         if (DefaultRoom is not null)
         {
@@ -372,18 +385,13 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         }
         else
         {
-            _memberships ??= new ConcurrentDictionary<long, Membership>(concurrencyLevel: 1, capacity: 3);
-            if (_memberships.TryGetValue(room.Id, out Membership? earlier))
+            if (earlier is not null)
             {
                 Leave(earlier);
                 membership.Answers = earlier.Answers;
             }
-            else if (_memberships.Count >= Shard.Limits.SubscriptionsMax)
-            {
-                SendError(ErrorCode.TooManySubscriptions, "this connection has too many rooms", room.Id);
-                return;
-            }
 
+            _memberships ??= new ConcurrentDictionary<long, Membership>(concurrencyLevel: 1, capacity: 3);
             _memberships[room.Id] = membership;
         }
 
@@ -405,10 +413,28 @@ internal sealed class ChatSession : WebSocketSession, IPublisher
         }
     }
 
+    /// <summary>The room was found so long ago that it has been unloaded since: whoever comes again finds it.</summary>
+    private void RefuseUnloaded(Room room)
+    {
+        if (DefaultRoom is not null)
+        {
+            Close(CloseCode.InternalError, "come again");
+        }
+        else
+        {
+            SendError(ErrorCode.Unavailable, "subscribe again", room.Id);
+        }
+    }
+
     private static void Leave(Membership membership)
     {
+        bool isFirst = !membership.HasLeft;
         membership.HasLeft = true;
         membership.Group.Leave(membership);
+        if (isFirst)
+        {
+            membership.Group.Room.EndUse();
+        }
     }
 
     protected override void LeaveRooms()

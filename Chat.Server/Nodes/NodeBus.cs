@@ -19,7 +19,7 @@ internal sealed partial class NodeBus : IAsyncDisposable
     private readonly RedisChannel _presenceChannel;
     private readonly long _node = Random.Shared.NextInt64();
     private readonly ILogger<NodeBus> _logger;
-    private readonly ConcurrentDictionary<long, Lazy<Task>> _rooms = new();
+    private readonly ConcurrentDictionary<long, Lazy<Task<ChannelMessageQueue>>> _rooms = new();
     private int _isAway;
 
     private NodeBus(ConnectionMultiplexer redis, string cluster, ILogger<NodeBus> logger)
@@ -73,7 +73,8 @@ internal sealed partial class NodeBus : IAsyncDisposable
     /// </summary>
     public async Task SubscribeAsync(long roomId, Action<IReadOnlyList<MessageRecord>> receive)
     {
-        Lazy<Task> entry = _rooms.GetOrAdd(roomId, id => new Lazy<Task>(() => ListenToRoomAsync(id, receive)));
+        Lazy<Task<ChannelMessageQueue>> entry =
+            _rooms.GetOrAdd(roomId, id => new Lazy<Task<ChannelMessageQueue>>(() => ListenToRoomAsync(id, receive)));
         await BeSubscribedAsync(entry.Value);
         if (entry.Value.IsFaulted)
         {
@@ -81,7 +82,28 @@ internal sealed partial class NodeBus : IAsyncDisposable
         }
     }
 
-    private Task ListenToRoomAsync(long roomId, Action<IReadOnlyList<MessageRecord>> receive) => ListenAsync(Channel(roomId), packet =>
+    /// <summary>Ends that, soon. Returns at once.</summary>
+    public void Unsubscribe(long roomId)
+    {
+        if (_rooms.TryRemove(roomId, out Lazy<Task<ChannelMessageQueue>>? entry))
+        {
+            _ = EndAsync(entry.Value);
+        }
+
+        static async Task EndAsync(Task<ChannelMessageQueue> listening)
+        {
+            try
+            {
+                await (await listening).UnsubscribeAsync(CommandFlags.FireAndForget);
+            }
+            catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
+            {
+                // There is no subscription, or no connection that has it.
+            }
+        }
+    }
+
+    private Task<ChannelMessageQueue> ListenToRoomAsync(long roomId, Action<IReadOnlyList<MessageRecord>> receive) => ListenAsync(Channel(roomId), packet =>
     {
         if (!NodeEvents.TryRead(packet, _node, out long of, out List<MessageRecord> records) || (records.Count > 0 && of != roomId))
         {
@@ -115,7 +137,7 @@ internal sealed partial class NodeBus : IAsyncDisposable
     /// <summary>Waits for Redis, but not long: who subscribes looks into the database afterwards.</summary>
     private static async Task BeSubscribedAsync(Task listening) => await Task.WhenAny(listening, Task.Delay(SubscribePatience));
 
-    private async Task ListenAsync(RedisChannel channel, Func<byte[], bool> tryReceive)
+    private async Task<ChannelMessageQueue> ListenAsync(RedisChannel channel, Func<byte[], bool> tryReceive)
     {
         ChannelMessageQueue queue;
         try
@@ -135,6 +157,7 @@ internal sealed partial class NodeBus : IAsyncDisposable
                 PacketRefused(_logger, channel.ToString());
             }
         });
+        return queue;
     }
 
     private RedisChannel Channel(long roomId) => RedisChannel.Literal($"{_prefix}{roomId}");

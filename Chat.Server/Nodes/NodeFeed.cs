@@ -102,6 +102,13 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
         ReadMissing(room);
     }
 
+    public void Remove(Room room)
+    {
+        _bus.Unsubscribe(room.Id);
+        _rooms.TryRemove(KeyValuePair.Create(room.Id, room));
+        _gaps.TryRemove(room, out _);
+    }
+
     public void ReadMissing(Room room)
     {
         if (_gaps.TryAdd(room, room.HeadSeq))
@@ -207,7 +214,13 @@ internal sealed partial class NodeFeed : IOtherNodes, IAsyncDisposable
             await Parallel.ForEachAsync(
                 await _store.LastSeqsAsync(roomIds, stopping),
                 new ParallelOptions { MaxDegreeOfParallelism = RoomsAtATime, CancellationToken = stopping },
-                async (head, cancellationToken) => await ReadAsync(_rooms[head.RoomId], head.LastSeq, cancellationToken));
+                async (head, cancellationToken) =>
+                {
+                    if (_rooms.TryGetValue(head.RoomId, out Room? room)) // It may have been unloaded meanwhile.
+                    {
+                        await ReadAsync(room, head.LastSeq, cancellationToken);
+                    }
+                });
         }
     }
 

@@ -165,14 +165,18 @@ internal sealed class RoomEndpoints(
             return Problem.BadParameter("Give before or after, not both.");
         }
 
-        if (call.Id == 0 || await rooms.FindAsync(call.Id, call.Aborted) is not { } room)
+        Room? room = rooms.FindLoaded(call.Id);
+        if (room is null && !await ExistsAsync(call))
         {
             return Problem.NoSuchRoom;
         }
 
         // A reader sees what it just heard live: in immediate order that includes what is not durable yet.
-        HistoryPage page = await log.ReadHistoryAsync(
-            room.Log, before, after, (int)(limit ?? HistoryLimitDefault), seenSeq: room.HeadSeq, call.Aborted);
+        room?.Touch();
+        int count = (int)(limit ?? HistoryLimitDefault);
+        HistoryPage page = room is null
+            ? await log.ReadDurableAsync(call.Id, before, after, count, call.Aborted)
+            : await log.ReadHistoryAsync(room.Log, before, after, count, seenSeq: room.HeadSeq, call.Aborted);
         return Response.Json(
             200, new HistoryJson([.. page.Messages.Select(ToJson)], page.HasMore, epoch), RestJson.Default.HistoryJson);
     }
@@ -277,7 +281,7 @@ internal sealed class RoomEndpoints(
             return BadPage;
         }
 
-        if (call.Id == 0 || await rooms.FindAsync(call.Id, call.Aborted) is null)
+        if (rooms.FindLoaded(call.Id) is null && !await ExistsAsync(call))
         {
             return Problem.NoSuchRoom;
         }
@@ -289,6 +293,9 @@ internal sealed class RoomEndpoints(
             RestJson.Default.ListMemberJson);
         return members.Count > limit ? WithNext(response, $"/rooms/{call.Id}/members", members[limit - 1].UserId, limit) : response;
     }
+
+    /// <summary>Of a room that is not loaded: who only reads does not load it.</summary>
+    private async ValueTask<bool> ExistsAsync(RestCall call) => call.Id != 0 && await store.FindRoomAsync(call.Id, call.Aborted) is not null;
 
     /// <summary>Which part of a list by id is asked for; without a word of it, the first, as long as it may be.</summary>
     private static bool TryReadPage(RestCall call, out long after, out int limit)

@@ -11,6 +11,9 @@ internal interface IOtherNodes
     /// <summary>The room is loaded. What was told since its seq was read has been missed.</summary>
     void Add(Room room);
 
+    /// <summary>The room is loaded no more.</summary>
+    void Remove(Room room);
+
     /// <summary>Tells the others, and returns at once.</summary>
     /// <param name="batch">Durable; each room's in its order.</param>
     void Publish(ReadOnlySpan<MessageRecord> batch);

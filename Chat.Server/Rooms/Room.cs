@@ -36,6 +36,7 @@ internal sealed class Room
     private int _reseating;
     private CompressedEvents? _compressed;
     private int _compressing;
+    private RoomUses _uses;
     private long _lastPublishedMs;
     private long _lastRefusedSeq;
 
@@ -56,6 +57,7 @@ internal sealed class Room
         _nonces.Warm(recent, services.NowMs);
         _order = services.Nodes is null ? null : new EventOrder(lastSeq, Deliver);
         Log = services.Log.OpenRoom(record.Id, lastSeq);
+        _uses = new RoomUses(services.NowMs);
     }
 
     public long Id { get; }
@@ -88,6 +90,37 @@ internal sealed class Room
 
             return count;
         }
+    }
+
+    /// <summary>Somebody has just asked for it.</summary>
+    public void Touch() => _uses.Touch(_services.NowMs);
+
+    /// <summary>For a membership: false when the room is loaded no more, and has to be found again; else <see cref="EndUse"/> follows.</summary>
+    public bool TryUse() => _uses.TryBegin();
+
+    public void EndUse() => _uses.End(_services.NowMs);
+
+    /// <summary>
+    /// True when nobody has needed the room for so long, and the log has closed its part: nothing can be published here any more, and it is to be
+    /// forgotten. One thread at a time.
+    /// </summary>
+    public bool TryRetire(long nowMs, int unusedMs)
+    {
+        if (!_uses.AreOver(nowMs, unusedMs) || !HasNothingLeft() || !_uses.TryRetire())
+        {
+            return false;
+        }
+
+        if (HasNothingLeft() && _services.Log.TryCloseRoom(Log))
+        {
+            return true;
+        }
+
+        _uses.Reopen();
+        return false;
+
+        // A nonce counts for its whole time; of those that are read from the store again, some would be missing.
+        bool HasNothingLeft() => _nonces.Count == 0 && !HasGap;
     }
 
     /// <summary>
@@ -168,6 +201,24 @@ internal sealed class Room
     /// <param name="seq">For <see cref="OfferStatus.Duplicate"/>: the original's.</param>
     /// <param name="id">For <see cref="OfferStatus.Duplicate"/>: the original's.</param>
     public OfferStatus Offer(
+        Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, IPublisher publisher, out long seq, out long id)
+    {
+        seq = id = 0;
+        if (!TryUse())
+        {
+            return OfferStatus.Overloaded; // It is sent again, and the room found again.
+        }
+
+        OfferStatus status = OfferUsed(sender, content, nonce, publisher, out seq, out id);
+        if (status != OfferStatus.Accepted)
+        {
+            EndUse();
+        }
+
+        return status;
+    }
+
+    private OfferStatus OfferUsed(
         Sender sender, ReadOnlySpan<byte> content, ReadOnlySpan<byte> nonce, IPublisher publisher, out long seq, out long id)
     {
         seq = id = 0;
@@ -266,6 +317,8 @@ internal sealed class Room
         {
             publisher.Committed(record, isDuplicate: true);
         }
+
+        EndUse();
     }
 
     /// <summary>
@@ -289,6 +342,8 @@ internal sealed class Room
         {
             Refuse(_nonces.Forget(record.SenderId, record.Nonce), record.Nonce, code);
         }
+
+        EndUse();
     }
 
     /// <summary>Gives the memory of ring and compressed forms back when the room has been quiet, and what is too old of its nonces. Any thread, now and then.</summary>

@@ -4,7 +4,7 @@ using Chat.Storage;
 namespace Chat.Server.Rooms;
 
 /// <summary>
-/// The rooms of this server. A room is read from the store when somebody first asks for it and kept; concurrent askers
+/// The rooms of this server. A room is read from the store when somebody first asks for it and kept until nobody has needed it for a while; concurrent askers
 /// share one read. Any thread; on a shard's, nothing is done there that asks the database.
 /// </summary>
 internal sealed class RoomDirectory(IChatStore store, RoomServices services)
@@ -36,6 +36,7 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
                 _rooms.TryRemove(KeyValuePair.Create(roomId, entry)); // Unknown ids are a stranger's choice: keep none.
             }
 
+            room?.Touch();
             return room;
         }
         catch (Exception) when (entry.Value.IsFaulted || entry.Value.IsCanceled)
@@ -56,6 +57,28 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
                 {
                     yield return room;
                 }
+            }
+        }
+    }
+
+    /// <summary>Gives back what quiet rooms hold, and unloads those that nobody needs. Any thread, one at a time, now and then.</summary>
+    /// <param name="nowMs">Of the rooms' clock.</param>
+    /// <param name="quietMs">Without a message.</param>
+    /// <param name="unusedMs">Without a member, a message or a question.</param>
+    public void Sweep(long nowMs, int quietMs, int unusedMs)
+    {
+        foreach (KeyValuePair<long, Lazy<Task<Room?>>> entry in _rooms)
+        {
+            if (FindLoaded(entry.Key) is not { } room)
+            {
+                continue;
+            }
+
+            room.Sweep(nowMs, quietMs);
+            if (room.TryRetire(nowMs, unusedMs))
+            {
+                services.Nodes?.Remove(room); // Before it can be loaded again.
+                _rooms.TryRemove(entry);
             }
         }
     }

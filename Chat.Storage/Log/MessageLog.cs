@@ -198,8 +198,7 @@ public sealed class MessageLog : IAsyncDisposable
         if (_ids is not null)
         {
             // What this server has sent and is not stored has no seq yet, and nobody has seen it.
-            var all = await _store.ReadMessagesAsync(room.RoomId, beforeSeq, afterSeq, limit + 1, cancellationToken).ConfigureAwait(false);
-            return HistoryPage.Merge(all, [], limit, fromOldest: afterSeq is not null);
+            return await ReadDurableAsync(room.RoomId, beforeSeq, afterSeq, limit, cancellationToken).ConfigureAwait(false);
         }
         var before = Math.Min(beforeSeq ?? long.MaxValue, seenSeq + 1);
         while (room.WaitToReach(before - 1) is { } appended)
@@ -211,6 +210,19 @@ public sealed class MessageLog : IAsyncDisposable
             return HistoryPage.Merge([], pending, limit, fromOldest: false);
         var stored = await _store.ReadMessagesAsync(room.RoomId, beforeSeq, afterSeq, limit + 1, cancellationToken).ConfigureAwait(false);
         return HistoryPage.Merge(stored, pending, limit, fromOldest: afterSeq is not null);
+    }
+
+    /// <summary>The same of what is durable, which is all there is of a room that is not open.</summary>
+    /// <param name="roomId">Any; the page is empty when there is no such room.</param>
+    /// <param name="beforeSeq">Exclusive.</param>
+    /// <param name="afterSeq">Exclusive.</param>
+    /// <param name="limit">Messages, at least 1.</param>
+    /// <param name="cancellationToken">Ends the query.</param>
+    public async Task<HistoryPage> ReadDurableAsync(long roomId, long? beforeSeq, long? afterSeq, int limit, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        var all = await _store.ReadMessagesAsync(roomId, beforeSeq, afterSeq, limit + 1, cancellationToken).ConfigureAwait(false);
+        return HistoryPage.Merge(all, [], limit, fromOldest: afterSeq is not null);
     }
 
     /// <summary>

@@ -35,6 +35,7 @@ public abstract class DurabilityTests(ServerLaunch launch)
             await server.StartAgainAsync();
 
             IReadOnlyList<JsonElement> history = await server.HistoryAsync(user, room);
+            Assert.Equal(0, await server.MetricAsync("chat_rooms_loaded")); // Who only reads loads none.
             Assert.Equal(Enumerable.Range(1, history.Count).Select(seq => (long)seq), history.Select(message => message.Number("seq")));
             var stored = history.ToDictionary(message => message.Text("nonce"), message => message.Number("seq"));
             Assert.All(acknowledged, ack => Assert.Equal(ack.Value, stored[ack.Key]));

@@ -43,6 +43,8 @@ public sealed class NodeBusTests
             await here.SubscribeAsync(RoomId, records => Assert.True(received.Writer.TryWrite(records[0].Seq)));
         }
 
+        here.Unsubscribe(RoomId); // Unloaded, and loaded again.
+        await here.SubscribeAsync(RoomId, records => Assert.True(received.Writer.TryWrite(records[0].Seq)));
         for (long seq = 1; seq <= 50; seq++)
         {
             there.Publish([Record(seq)]);

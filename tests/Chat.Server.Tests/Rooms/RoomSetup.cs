@@ -36,6 +36,8 @@ internal sealed class RoomSetup : IAsyncDisposable
 
     public required int Epoch { get; init; }
 
+    public required RoomServices RoomServices { get; init; }
+
     /// <summary>Small enough that a test reaches each of them.</summary>
     public static SessionLimits Limits { get; } = new()
     {
@@ -76,19 +78,21 @@ internal sealed class RoomSetup : IAsyncDisposable
             (record, failure) => rooms.Failed(record, failure),
             TimeProvider.System,
             NullLogger.Instance);
-        rooms = new RoomDirectory(store, new RoomServices(log, time, order, session.Epoch, shards)
+        var services = new RoomServices(log, time, order, session.Epoch, shards)
         {
             NonceWindowMs = 600_000,
             NoncesPerRoomMax = 10_000,
             RingBytesMin = ringBytesMin,
             RingBytesMax = ringBytesMax,
-        });
+        };
+        rooms = new RoomDirectory(store, services);
         var resume = new Resume(new ReplayCache(log, store, TimeProvider.System), NullLogger<Resume>.Instance);
         return new RoomSetup(ownFolder, folder is null)
         {
             Store = store,
             Log = log,
             Rooms = rooms,
+            RoomServices = services,
             Room = (await rooms.FindAsync(RoomId, CancellationToken.None))!,
             Services = new SessionServices(log, resume, new Subscriptions(rooms, store, NullLogger<Subscriptions>.Instance), new ServerMetrics(), rates),
             Ann = new Sender(ann.Id, ann.Username),
