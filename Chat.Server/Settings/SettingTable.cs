@@ -116,7 +116,7 @@ internal static class SettingTable
         "Open connections from one address (IPv6: one /64); 0, no limit, because a NAT or a proxy that is not in TRUSTED_PROXIES looks like one client. 200 suits a public server.");
     public static readonly Setting<int> ConnectionsMax = Integer("CONNECTIONS_MAX", 19_000, 1, Mib, "connections",
         "Open connections; leaves 1,000 of a 20,000 descriptor limit to files and the database.");
-    public static readonly Setting<int> HttpHeadBytesMax = Integer("HTTP_HEAD_BYTES_MAX", 32 * Kib, Kib, Mib, "bytes",
+    public static readonly Setting<int> HttpHeadBytesMax = Integer("HTTP_HEAD_BYTES_MAX", 32 * Kib, 16 * Kib, Mib, "bytes",
         "Request line and field lines; as the usual servers allow, and room for a token in the query.");
     public static readonly Setting<int> HttpFieldsMax = Integer("HTTP_FIELDS_MAX", 100, 8, 1000, "field lines",
         "Field lines of a request; browsers send about 20.");
@@ -156,7 +156,7 @@ internal static class SettingTable
     public static readonly Setting<int> SubscriptionsMax = Integer("SUBSCRIPTIONS_MAX", 1000, 1, 100_000, "rooms",
         "Rooms per socket; bounds what one client can make the server keep.");
     public static readonly Setting<int> RingBytesMin = PowerOfTwo("RING_BYTES_MIN", 4 * Kib, Kib, RoomRing.CapacityMax, "bytes",
-        "Ring of a quiet room; one memory page, so that 10,000 rooms take 40 MiB.");
+        "First ring of a room in which somebody writes; a quiet one has none. One memory page, so that 10,000 rooms take 40 MiB.");
     public static readonly Setting<int> RingBytesMax = PowerOfTwo("RING_BYTES_MAX", Mib, 4 * Kib, RoomRing.CapacityMax, "bytes",
         "Ring of a busy room; about 5,000 short messages for readers that lag.");
     public static readonly Setting<int> BacklogBytesMax = Integer("BACKLOG_BYTES_MAX", Mib, 4 * Kib, 256 * Mib, "bytes",

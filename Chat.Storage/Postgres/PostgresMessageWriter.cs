@@ -11,6 +11,7 @@ internal sealed class PostgresMessageWriter : PostgresWriter
 {
     private readonly NpgsqlBatch _head;
     private readonly NpgsqlParameter<long[]> _roomIds = new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint };
+    private readonly NpgsqlParameter<long[]> _firstSeqs = new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint };
     private readonly NpgsqlParameter<long[]> _lastSeqs = new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint };
 
     internal PostgresMessageWriter(NpgsqlConnection connection, long session, LostBackends lost)
@@ -27,11 +28,12 @@ internal sealed class PostgresMessageWriter : PostgresWriter
                 // A room may be in the batch in several runs, and UPDATE FROM would pick any of them. Rooms belong to one lane: no deadlock.
                 new NpgsqlBatchCommand("""
                     UPDATE rooms SET last_seq = greatest(rooms.last_seq, run.last_seq)
-                    FROM (SELECT room_id, max(last_seq) AS last_seq FROM unnest($1, $2) AS run (room_id, last_seq) GROUP BY room_id) AS run
-                    WHERE rooms.id = run.room_id
+                    FROM (SELECT room_id, min(first_seq) AS first_seq, max(last_seq) AS last_seq
+                          FROM unnest($1, $2, $3) AS run (room_id, first_seq, last_seq) GROUP BY room_id) AS run
+                    WHERE rooms.id = run.room_id AND rooms.last_seq >= run.first_seq - 1
                     """)
                 {
-                    Parameters = { _roomIds, _lastSeqs },
+                    Parameters = { _roomIds, _firstSeqs, _lastSeqs },
                 },
             },
         };
@@ -40,30 +42,61 @@ internal sealed class PostgresMessageWriter : PostgresWriter
 
     protected override void AppendRows(ReadOnlySpan<MessageRecord> batch, bool resend)
     {
-        RaiseLastSeqs(batch);
+        RaiseLastSeqs(batch, resend);
         if (resend)
             InsertMissing(batch);
         else
             CopyIn(batch);
     }
 
-    private void RaiseLastSeqs(ReadOnlySpan<MessageRecord> batch)
+    /// <summary>A room must reach to before the first of its rows; also when a part of them is there, after an attempt with an unclear outcome.</summary>
+    private void RaiseLastSeqs(ReadOnlySpan<MessageRecord> batch, bool resend)
     {
         var roomIds = new List<long>();
+        var firstSeqs = new List<long>();
         var lastSeqs = new List<long>();
         for (var i = 0; i < batch.Length; i++)
         {
-            if (i + 1 < batch.Length && batch[i + 1].RoomId == batch[i].RoomId)
-                continue;
-            roomIds.Add(batch[i].RoomId);
-            lastSeqs.Add(batch[i].Seq);
+            if (i == 0 || batch[i - 1].RoomId != batch[i].RoomId)
+            {
+                roomIds.Add(batch[i].RoomId);
+                firstSeqs.Add(batch[i].Seq);
+                lastSeqs.Add(0);
+            }
+            lastSeqs[^1] = batch[i].Seq;
         }
         _roomIds.TypedValue = [.. roomIds];
+        _firstSeqs.TypedValue = [.. firstSeqs];
         _lastSeqs.TypedValue = [.. lastSeqs];
-        using var reader = _head.ExecuteReader();
-        if (!reader.Read())
-            throw AppendException.SessionLost();
-        reader.NextResult();
+        using (var reader = _head.ExecuteReader())
+        {
+            if (!reader.Read())
+                throw AppendException.SessionLost();
+            reader.NextResult();
+        }
+        if (_head.BatchCommands[1].RecordsAffected < roomIds.Distinct().Count())
+            RequireReached(resend);
+    }
+
+    /// <summary>Rooms that are missing are the rows' own trouble.</summary>
+    private void RequireReached(bool resend)
+    {
+        using var command = new NpgsqlCommand("""
+            SELECT rooms.id, rooms.last_seq FROM rooms JOIN unnest($1, $2) AS run (room_id, first_seq) ON rooms.id = run.room_id
+            GROUP BY rooms.id HAVING rooms.last_seq < min(run.first_seq) - 1 LIMIT 1
+            """, Connection)
+        {
+            Parameters =
+            {
+                new NpgsqlParameter<long[]> { TypedValue = _roomIds.TypedValue! },
+                new NpgsqlParameter<long[]> { TypedValue = _firstSeqs.TypedValue! },
+            },
+        };
+        using var reader = command.ExecuteReader();
+        if (reader.Read())
+            throw new AppendException(
+                resend ? AppendErrorKind.SequenceConflict : AppendErrorKind.Transient,
+                $"Room {reader.GetInt64(0)} ends at seq {reader.GetInt64(1)}: messages behind it that were durable are gone.");
     }
 
     /// <summary>

@@ -35,12 +35,18 @@ internal sealed class PostgresNumberingWriter : PostgresWriter
     /// <summary>Where a room ends, and from which seq on all messages are this writer's own, whose nonces its server knows.</summary>
     private record struct Tail(long OwnAfter, long LastSeq);
 
+    /// <summary>
+    /// What is looked for in a batch's rooms stands at their ends, which the planner cannot know: it takes a third of each room for likely, and reads a large table
+    /// as a whole, with the rooms locked.
+    /// </summary>
+    private const string NoScans = "SET enable_seqscan = off";
+
     internal PostgresNumberingWriter(NpgsqlConnection connection, long session, LostBackends lost)
         : base(connection, lost)
     {
         // A COPY whose rows do not come counts as a statement. Its time is the one that we give it ourselves.
         using (var command = new NpgsqlCommand(
-            $"SET idle_in_transaction_session_timeout = '{IdleInTransactionMaxSeconds}s'; SET statement_timeout = '{connection.CommandTimeout}s'", connection))
+            $"SET idle_in_transaction_session_timeout = '{IdleInTransactionMaxSeconds}s'; SET statement_timeout = '{connection.CommandTimeout}s'; {NoScans}", connection))
             command.ExecuteNonQuery();
         _head = new NpgsqlBatch(connection)
         {
@@ -177,7 +183,11 @@ internal sealed class PostgresNumberingWriter : PostgresWriter
         foreach (var row in stored)
         {
             if (row.Id == record.Id)
-                return row;
+            {
+                return row.RoomId == record.RoomId && (row.SenderId == record.SenderId || row.SenderId == 0) && row.Nonce == record.Nonce
+                    ? row
+                    : throw new AppendException(AppendErrorKind.SequenceConflict, $"Message id {record.Id} is another message's.");
+            }
             if (record.Nonce is not null && row.RoomId == record.RoomId && row.SenderId == record.SenderId && row.Nonce == record.Nonce
                 && row.Seq > record.KnownSeq)
                 found = row;

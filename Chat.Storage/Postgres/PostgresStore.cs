@@ -5,7 +5,7 @@ using Npgsql;
 namespace Chat.Storage.Postgres;
 
 /// <summary>
-/// The store for deployments that have a PostgreSQL (15 or later). Accounts, rooms and history share a connection pool; the session and
+/// The store for deployments that have a PostgreSQL (12 or later). Accounts, rooms and history share a connection pool; the session and
 /// each message writer have a connection of their own outside it.
 /// </summary>
 public sealed class PostgresStore : IChatStore
@@ -117,9 +117,12 @@ public sealed class PostgresStore : IChatStore
         }
         if (_isShared)
         {
-            // Above what a server has given that had the database alone, and what other servers may have taken and not used.
+            // Above what a server has given that had the database alone. Only then: others of our session may be there and take a block meanwhile.
             await using var raise = new NpgsqlCommand(
-                $"SELECT setval('message_id_blocks', greatest(last_value, (SELECT coalesce(max(id), 0) FROM messages) / {MessageIds.BlockSize})) FROM message_id_blocks",
+                $"""
+                SELECT setval('message_id_blocks', given.block) FROM message_id_blocks, (SELECT coalesce(max(id), 0) / {MessageIds.BlockSize} AS block FROM messages) AS given
+                WHERE given.block >= last_value + is_called::int
+                """,
                 _sessionConnection);
             await raise.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         }
@@ -154,7 +157,7 @@ public sealed class PostgresStore : IChatStore
         if (_sessionConnection is not null)
             await _sessionConnection.DisposeAsync().ConfigureAwait(false);
         _sessionConnection = await _unpooled.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        await using (var command = new NpgsqlCommand(PostgresWriter.WatchPeer, _sessionConnection))
+        await using (var command = new NpgsqlCommand($"{PostgresWriter.KeepCommits}; {PostgresWriter.WatchPeer}", _sessionConnection))
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         // Asked for again and again: a request that waits for the lock would keep the first server's writers from sharing it.
         await using var tryLock = new NpgsqlCommand($"SELECT pg_try_advisory_lock({PostgresSchema.SessionLock})", _sessionConnection);
@@ -175,8 +178,9 @@ public sealed class PostgresStore : IChatStore
 
     public Task EndSessionAsync(CancellationToken cancellationToken) => GuardAsync(async () =>
     {
-        await using (var command = _pool.CreateCommand("UPDATE server_state SET clean_stop = true WHERE session = $1"))
+        if (!_isShared) // A shared one has no unclean stop, and the row is locked by the batches of others.
         {
+            await using var command = _pool.CreateCommand("UPDATE server_state SET clean_stop = true WHERE session = $1");
             command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = _session });
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         }

@@ -16,6 +16,10 @@ internal abstract class PostgresWriter : IMessageWriter
     /// </summary>
     internal const string WatchPeer = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3";
 
+    /// <summary>An acknowledgement, and an epoch, promise more than synchronous_commit = off keeps, whatever the server's default is.</summary>
+    internal const string KeepCommits =
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
     /// <summary>
     /// First in each transaction. The row lock is shared, so lanes and servers do not wait for each other, and held to the end, so a new session waits for this batch.
     /// </summary>
@@ -42,9 +46,7 @@ internal abstract class PostgresWriter : IMessageWriter
         try
         {
             connection = dataSource.OpenConnection();
-            // An acknowledgement promises more than synchronous_commit = off keeps, whatever the server's default is.
-            using (var command = new NpgsqlCommand(
-                $"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; {WatchPeer}", connection))
+            using (var command = new NpgsqlCommand($"{KeepCommits}; {WatchPeer}", connection))
                 command.ExecuteNonQuery();
             using (var command = new NpgsqlCommand($"SELECT pg_try_advisory_lock_shared({PostgresSchema.SessionLock})", connection))
             {

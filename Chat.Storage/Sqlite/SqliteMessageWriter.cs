@@ -133,7 +133,9 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         if (resend)
         {
             // Some rows may have been there; IsStored has looked at each.
-            _statements.RaiseLastSeqAgain.Bind(1, last.Seq).Bind(2, last.RoomId).Run();
+            _statements.RaiseLastSeqAgain.Bind(1, last.Seq).Bind(2, last.RoomId).Bind(3, first.Seq - 1).Run();
+            if (raw.sqlite3_changes(_connection.Handle) != 1)
+                throw new AppendException(AppendErrorKind.SequenceConflict, $"Room {first.RoomId} does not reach seq {first.Seq}: messages before it are gone.");
             return;
         }
         _statements.RaiseLastSeq.Bind(1, last.Seq).Bind(2, last.RoomId).Bind(3, first.Seq - 1).Run();
@@ -244,7 +246,7 @@ internal sealed class SqliteMessageWriter : IMessageWriter
         internal Statement IsAt { get; } = new(db, "SELECT room_id = ? AND seq = ? FROM messages WHERE id = ?");
         internal Statement LastSeq { get; } = new(db, "SELECT last_seq FROM rooms WHERE id = ?");
         internal Statement RaiseLastSeq { get; } = new(db, "UPDATE rooms SET last_seq = ? WHERE id = ? AND last_seq = ?");
-        internal Statement RaiseLastSeqAgain { get; } = new(db, "UPDATE rooms SET last_seq = max(last_seq, ?) WHERE id = ?");
+        internal Statement RaiseLastSeqAgain { get; } = new(db, "UPDATE rooms SET last_seq = max(last_seq, ?) WHERE id = ? AND last_seq >= ?");
         internal Statement Index { get; } = new(db, "INSERT INTO message_runs (room_id, last_seq, first_seq, ids) VALUES (?,?,?,?)");
         internal Statement UnindexedFrom { get; } = new(db, "SELECT unindexed_from FROM server_state WHERE id = 1");
         internal Statement SetUnindexedFrom { get; } = new(db, "UPDATE server_state SET unindexed_from = ? WHERE id = 1");

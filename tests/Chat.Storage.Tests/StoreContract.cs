@@ -241,6 +241,27 @@ public abstract class StoreContract : IAsyncLifetime
         Assert.Equal(1, await Store.LastSeqAsync(1, Stop));
     }
 
+    /// <summary>A replica took over that lacks what was acknowledged last, or somebody put an older file in its place.</summary>
+    [Fact]
+    public async Task A_room_that_has_lost_its_end_is_a_conflict_and_gets_no_hole()
+    {
+        await Store.BeginSessionAsync(Stop);
+        var user = (await Store.CreateUserAsync("ida@example.org", "Ida", "hash", Stop))!;
+        using var writer = Store.OpenWriter();
+        writer.Append([Row(1, 1, user), Row(2, 2, user), Row(3, 1, user, roomId: 2)], resend: false);
+        await Database.ExecuteAsync("DELETE FROM messages WHERE id = 2");
+        await Database.ExecuteAsync("UPDATE rooms SET last_seq = 1 WHERE id = 1");
+
+        MessageRecord[] next = [Row(4, 2, user, roomId: 2), Row(5, 3, user), Row(6, 4, user)];
+        Assert.Equal(AppendErrorKind.Transient, Assert.Throws<AppendException>(() => writer.Append(next, resend: false)).Kind);
+        using var again = Store.OpenWriter();
+        Assert.Equal(AppendErrorKind.SequenceConflict, Assert.Throws<AppendException>(() => again.Append(next, resend: true)).Kind);
+
+        Assert.Equal([1L], (await Store.ReadMessagesAsync(1, null, null, 10, Stop)).Select(message => message.Seq));
+        Assert.Equal(1, await Store.LastSeqAsync(1, Stop));
+        Assert.Equal(1, await Store.LastSeqAsync(2, Stop));
+    }
+
     [Fact]
     public async Task Pages_by_seq_are_exact_in_both_directions()
     {

@@ -268,4 +268,12 @@ public sealed class SettingsReaderTests
         var declared = typeof(SettingTable).GetFields().Count(field => field.FieldType.IsAssignableTo(typeof(Setting)));
         Assert.Equal(declared, SettingTable.All.Length);
     }
+
+    [Fact]
+    public void The_smallest_head_that_may_be_set_holds_the_longest_request_line()
+    {
+        int smallest = Enumerable.Range(1, 64 * 1024).First(static bytes => SettingTable.HttpHeadBytesMax.TryParse($"{bytes}", out _));
+
+        new Protocol.Http.HttpLimits { HeadBytesMax = smallest }.RequireConsistent(); // It throws otherwise, at every connection.
+    }
 }
