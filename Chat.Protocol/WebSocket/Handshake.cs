@@ -201,6 +201,7 @@ public static class Handshake
         bool offersChatV1 = false;
         ReadOnlySpan<byte> bearerToken = default;
         int count = 0;
+        Span<int> hashes = stackalloc int[SubprotocolsMax];
         ListElements offered = head.ListElements("sec-websocket-protocol"u8);
         while (offered.TryGetNext(out ReadOnlySpan<byte> subprotocol))
         {
@@ -225,10 +226,14 @@ public static class Handshake
                 bearerToken = subprotocol["bearer."u8.Length..];
             }
 
-            if (IsAmongFirst(head, count++, subprotocol))
+            int hash = Hash(subprotocol);
+            // Only one that has been seen, or all but surely so, is looked for: the walk passes empty elements, of which there may be any number.
+            if (hashes[..count].Contains(hash) && IsAmongFirst(head, count, subprotocol))
             {
                 return SubprotocolRepeated;
             }
+
+            hashes[count++] = hash;
         }
 
         if (count == 0 && head.TryGetField("sec-websocket-protocol"u8, out _))
@@ -238,6 +243,13 @@ public static class Handshake
 
         handshake = new OpeningHandshake(key, offersChatV1, bearerToken);
         return default;
+    }
+
+    private static int Hash(ReadOnlySpan<byte> subprotocol)
+    {
+        var hash = new HashCode(); // Seeded: nobody can prepare two that collide.
+        hash.AddBytes(subprotocol);
+        return hash.ToHashCode();
     }
 
     /// <summary>Whether one of the first <paramref name="count"/> subprotocols is the same, letter for letter.</summary>
