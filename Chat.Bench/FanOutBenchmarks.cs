@@ -138,11 +138,17 @@ public class FanOutBenchmarks : IDisposable
     {
         public override int BacklogBytes => 0;
 
+        public override int HeldBytes => 0;
+
         public override long BacklogSinceMs => 0;
 
         public override void Write(ReadOnlySpan<byte> frames) => frames.CopyTo(destination);
 
         public override void Flush()
+        {
+        }
+
+        public override void SendDown(int heldBytesMax)
         {
         }
 

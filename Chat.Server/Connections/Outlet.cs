@@ -16,6 +16,9 @@ internal abstract class Outlet
     /// <summary>Bytes that the peer has not taken and that wait in memory of ours.</summary>
     public abstract int BacklogBytes { get; }
 
+    /// <summary>The same, and what was written and has not been tried to be sent.</summary>
+    public abstract int HeldBytes { get; }
+
     /// <summary>Since when there has been a backlog without a break (milliseconds of the shard's clock); 0 when there is none.</summary>
     public abstract long BacklogSinceMs { get; }
 
@@ -24,6 +27,9 @@ internal abstract class Outlet
 
     /// <summary>Starts sending what was written.</summary>
     public abstract void Flush();
+
+    /// <summary>Sends now, as far as the peer takes it, until no more than so many bytes are held.</summary>
+    public abstract void SendDown(int heldBytesMax);
 
     /// <summary>Drops whole frames that wait in the backlog and have not begun to be sent.</summary>
     public abstract void DropBacklog();

@@ -23,6 +23,7 @@ internal sealed class PipeOutlet : Outlet
     private bool _isComplete;
     private bool _isBroken;
     private int _unflushedBytes;
+    private int _flushingBytes;
     private byte[]? _backlog;
     private int _backlogLength;
     private long _backlogSinceMs;
@@ -43,6 +44,8 @@ internal sealed class PipeOutlet : Outlet
     public Task Drained => _drained.Task;
 
     public override int BacklogBytes => _backlogLength;
+
+    public override int HeldBytes => _backlogLength + _unflushedBytes + _flushingBytes;
 
     public override long BacklogSinceMs => _backlogSinceMs;
 
@@ -77,6 +80,7 @@ internal sealed class PipeOutlet : Outlet
             return;
         }
 
+        _flushingBytes = _unflushedBytes;
         _unflushedBytes = 0;
         _isFlushing = true;
         try
@@ -107,6 +111,15 @@ internal sealed class PipeOutlet : Outlet
         }
     }
 
+    /// <summary>What is written behind a flush is a backlog.</summary>
+    public override void SendDown(int heldBytesMax)
+    {
+        if (HeldBytes > heldBytesMax)
+        {
+            Flush();
+        }
+    }
+
     public override void DropBacklog() => ReleaseBacklog();
 
     public override void Complete()
@@ -125,6 +138,7 @@ internal sealed class PipeOutlet : Outlet
     private void EndFlush()
     {
         _isFlushing = false;
+        _flushingBytes = 0;
         try
         {
             FlushResult result = _flush.GetResult();

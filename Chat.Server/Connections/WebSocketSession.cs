@@ -226,13 +226,19 @@ internal abstract class WebSocketSession
     /// <summary>Closes with 4002 when the peer takes too little, or too slowly. Shard thread.</summary>
     public virtual void CheckBacklog()
     {
-        if (Outlet.BacklogBytes == 0 || _state != State.Open)
+        int held = Outlet.HeldBytes;
+        if (held == 0 || _state != State.Open)
         {
             return;
         }
 
+        if (held > Shard.Limits.BacklogBytesMax)
+        {
+            Outlet.SendDown(Shard.Limits.BacklogBytesMax); // Not tried yet, or a backlog: then it is seen which.
+        }
+
         if (Outlet.BacklogBytes > Shard.Limits.BacklogBytesMax
-            || Shard.NowMs - Outlet.BacklogSinceMs > Shard.Limits.BacklogTimeMaxMs)
+            || (Outlet.BacklogSinceMs != 0 && Shard.NowMs - Outlet.BacklogSinceMs > Shard.Limits.BacklogTimeMaxMs))
         {
             Services.Metrics.SlowConsumers.Add();
             Outlet.DropBacklog(); // The peer resumes after what it has; the close frame must not wait behind a megabyte.

@@ -115,6 +115,7 @@ internal sealed partial class Resume(ReplayCache replays, ILogger<Resume> logger
         membership.Group.Add(membership);
         membership.Welcomed();
         session.CheckBacklog();
+        session.Shard.NoteLongWork();
     }
 
     private void BeginRead(Membership membership, ResumePoint point)

@@ -39,6 +39,7 @@ internal abstract class Shard
     private readonly ArrayBufferWriter<byte> _compressed = new();
     private readonly ArrayBufferWriter<byte> _joined = new();
     private CloseAllRequest? _closeAll;
+    private bool _hasTakenLong;
     private WebSocketSession?[] _sessions = [];
     private int _sleeping = 1;
     private long _turnMsMax;
@@ -373,20 +374,26 @@ internal abstract class Shard
         _waitedFor.Clear();
     }
 
+    /// <summary>What was posted has just done much: others may be waiting for this thread. Shard thread.</summary>
+    public void NoteLongWork() => _hasTakenLong = true;
+
     private bool RunPosted()
     {
         // What is posted meanwhile waits for the next turn: a stream of posts must not starve the rooms.
         int count = _posted.Count;
-        long start = count > PostedPerLook ? Stopwatch.GetTimestamp() : 0;
+        long start = count > 1 ? Stopwatch.GetTimestamp() : 0;
         for (int i = 0; i < count && _posted.TryDequeue(out ShardWork work); i++)
         {
             work.Run(work.Target, work.Argument);
-            if ((i + 1) % PostedPerLook == 0 && start != 0 && Stopwatch.GetElapsedTime(start, Stopwatch.GetTimestamp()).TotalMilliseconds > PostedMsMax)
+            if (((i + 1) % PostedPerLook == 0 || _hasTakenLong) && start != 0 && Stopwatch.GetElapsedTime(start, Stopwatch.GetTimestamp()).TotalMilliseconds > PostedMsMax)
             {
                 break;
             }
+
+            _hasTakenLong = false;
         }
 
+        _hasTakenLong = false;
         return count > 0;
     }
 

@@ -52,6 +52,8 @@ internal sealed class ShardSocket : Outlet
     /// <summary>Also between an event that says there is room and the flush: frames go on being added there.</summary>
     public override int BacklogBytes => _output.BlockedSinceMs != 0 ? _output.Length : 0;
 
+    public override int HeldBytes => _output.Length;
+
     public override long BacklogSinceMs => _output.BlockedSinceMs;
 
     /// <summary>Nothing waits to be sent, so a range of a ring may go out as it is.</summary>
@@ -202,6 +204,15 @@ internal sealed class ShardSocket : Outlet
         {
             _isOutputQueued = true;
             _shard.Sends.SendOutput(this, _output.Next);
+        }
+    }
+
+    public override void SendDown(int heldBytesMax)
+    {
+        while (_output.Length > heldBytesMax && !_output.IsBlocked && Fd >= 0)
+        {
+            Flush();
+            _shard.Sends.Submit();
         }
     }
 

@@ -19,6 +19,8 @@ internal sealed class MemberOutlet(long since, long last) : Outlet
 
     public override int BacklogBytes => 0;
 
+    public override int HeldBytes => 0;
+
     public override long BacklogSinceMs => 0;
 
     public override void Write(ReadOnlySpan<byte> frames) => _written.Write(frames);
@@ -44,6 +46,10 @@ internal sealed class MemberOutlet(long since, long last) : Outlet
         {
             _hasAll.TrySetResult();
         }
+    }
+
+    public override void SendDown(int heldBytesMax)
+    {
     }
 
     public override void DropBacklog() => throw new NotSupportedException();

@@ -67,6 +67,46 @@ public sealed class WebSocketSessionTests
     }
 
     [Fact]
+    public async Task What_was_written_and_not_tried_to_be_sent_is_held_to_the_limit_too()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet);
+        _shard.TurnAll();
+
+        outlet.Untried = RoomSetup.Limits.BacklogBytesMax;
+        Assert.True(Say(session, """{"type":"ping"}"""));
+        _shard.TurnAll();
+        Assert.True(session.IsOpen);
+        outlet.Untried++;
+        Assert.True(Say(session, """{"type":"ping"}"""));
+        _shard.TurnAll();
+
+        Assert.Equal(CloseCode.SlowConsumer, outlet.Frames()[^1].CloseCode);
+        session.Stop();
+        _shard.TurnAll();
+    }
+
+    /// <summary>A pipe's one flush that does not end, with nothing behind it.</summary>
+    [Fact]
+    public async Task A_peer_that_takes_nothing_is_closed_in_time_also_when_nothing_more_comes()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        var outlet = new TestOutlet();
+        ChatSession session = setup.Start(_shard, outlet);
+        _shard.TurnAll();
+        outlet.Untried = 1;
+        outlet.SinceMs = _shard.NowMs - RoomSetup.Limits.BacklogTimeMaxMs - 1;
+
+        _shard.PostSweep();
+        _shard.TurnAll();
+
+        Assert.Equal(CloseCode.SlowConsumer, outlet.Frames()[^1].CloseCode);
+        session.Stop();
+        _shard.TurnAll();
+    }
+
+    [Fact]
     public async Task What_is_said_after_our_close_is_dropped()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();

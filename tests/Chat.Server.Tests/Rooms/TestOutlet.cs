@@ -26,9 +26,16 @@ internal sealed class TestOutlet : Outlet
 
     public int Backlog { get; set; }
 
+    /// <summary>Written and not tried yet.</summary>
+    public int Untried { get; set; }
+
     public override int BacklogBytes => Backlog;
 
-    public override long BacklogSinceMs => 0;
+    public override int HeldBytes => Backlog + Untried;
+
+    public override long BacklogSinceMs => SinceMs;
+
+    public long SinceMs { get; set; }
 
     /// <summary>Called for each range, before it is taken.</summary>
     public Action? OnWrite { get; set; }
@@ -60,6 +67,13 @@ internal sealed class TestOutlet : Outlet
     {
         Flushes++;
         OnFlush?.Invoke();
+    }
+
+    /// <summary>The peer takes nothing.</summary>
+    public override void SendDown(int heldBytesMax)
+    {
+        Backlog += Untried;
+        Untried = 0;
     }
 
     public override void DropBacklog()

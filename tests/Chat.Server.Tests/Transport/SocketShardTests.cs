@@ -1,4 +1,5 @@
 using Chat.Protocol.WebSocket;
+using Chat.Server.Connections;
 using Chat.Server.Rooms;
 using Chat.Server.Tests.Connections;
 using Chat.Server.Tests.Rooms;
@@ -385,5 +386,40 @@ public sealed class SocketShardTests
 
         Assert.InRange(before, 0, 2 * Flooders * Share);
         Array.ForEach(flooders, static flooder => flooder.Dispose());
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task What_is_written_in_one_turn_leaves_in_it_or_is_a_backlog(string engine)
+    {
+        const int HeldMax = 1 << 20;
+        const int Pieces = 64;
+        await using TransportSetup setup = await TransportSetup.OpenAsync(engine, shards: 1);
+        using ShardClient client = await setup.JoinAsync([setup.Rooms.Room]);
+        byte[] piece = new byte[64 * 1024];
+        int length = FrameWriter.WriteFrame(piece, Opcode.Text, new byte[60_000]);
+        var heldWithoutBacklog = new List<int>();
+        await TransportSetup.RunOnAsync(setup.Shards[0], () =>
+        {
+            Outlet outlet = setup.Rooms.Room.MembersOn(setup.Shards[0])[0].Session.Outlet;
+            for (int i = 0; i < Pieces; i++)
+            {
+                outlet.Write(piece.AsSpan(0, length));
+                outlet.SendDown(HeldMax);
+                if (outlet.BacklogBytes != outlet.HeldBytes)
+                {
+                    heldWithoutBacklog.Add(outlet.HeldBytes);
+                }
+            }
+
+            outlet.Flush();
+        });
+
+        Assert.All(heldWithoutBacklog, static held => Assert.InRange(held, 0, HeldMax));
+        byte[] received = await client.ReadAsync(Pieces * length); // The client has not read before: there was a backlog.
+        for (int i = 0; i < Pieces; i++)
+        {
+            Assert.True(received.AsSpan(i * length, length).SequenceEqual(piece.AsSpan(0, length)));
+        }
     }
 }
