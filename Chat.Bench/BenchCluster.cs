@@ -32,7 +32,7 @@ internal sealed class BenchCluster : IAsyncDisposable
 
     private readonly byte[] _content = [.. Enumerable.Repeat((byte)'x', 128)];
     private long _lastId;
-    private long _lastSeq;
+    private readonly Dictionary<long, long> _lastSeqs = [];
 
     private BenchCluster(PostgresCluster cluster, string url)
     {
@@ -96,7 +96,7 @@ internal sealed class BenchCluster : IAsyncDisposable
             {
                 Id = ++_lastId,
                 RoomId = Rooms[room],
-                Seq = ++_lastSeq,
+                Seq = _lastSeqs[Rooms[room]] = _lastSeqs.GetValueOrDefault(Rooms[room]) + 1,
                 Epoch = Epoch,
                 SenderId = UserId,
                 SenderName = "Ann",
@@ -110,7 +110,11 @@ internal sealed class BenchCluster : IAsyncDisposable
     }
 
     /// <summary>Empties the table, so that every iteration writes into one of the same size.</summary>
-    public Task TruncateAsync() => Server.RunScriptAsync(Url[(Url.LastIndexOf('/') + 1)..], "TRUNCATE messages; UPDATE rooms SET last_seq = 0; CHECKPOINT");
+    public Task TruncateAsync()
+    {
+        _lastSeqs.Clear();
+        return Server.RunScriptAsync(Url[(Url.LastIndexOf('/') + 1)..], "TRUNCATE messages; UPDATE rooms SET last_seq = 0; CHECKPOINT");
+    }
 
     public async ValueTask DisposeAsync()
     {
