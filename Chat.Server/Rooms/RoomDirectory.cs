@@ -46,6 +46,9 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
         }
     }
 
+    /// <summary>Rooms loaded, being loaded, and looked for in vain; for tests.</summary>
+    public int Count => _rooms.Count;
+
     /// <summary>Loaded rooms, in no order.</summary>
     public IEnumerable<Room> Loaded
     {
@@ -69,8 +72,15 @@ internal sealed class RoomDirectory(IChatStore store, RoomServices services)
     {
         foreach (KeyValuePair<long, Lazy<Task<Room?>>> entry in _rooms)
         {
-            if (FindLoaded(entry.Key) is not { } room)
+            if (!entry.Value.IsValueCreated || !entry.Value.Value.IsCompleted)
             {
+                continue; // It is being loaded.
+            }
+
+            Room? room = entry.Value.Value.IsCompletedSuccessfully ? entry.Value.Value.Result : null;
+            if (room is null)
+            {
+                _rooms.TryRemove(entry); // No such room, or no answer, and who asked for it has not waited to remove that.
                 continue;
             }
 

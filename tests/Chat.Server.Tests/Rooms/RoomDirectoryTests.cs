@@ -39,6 +39,20 @@ public sealed class RoomDirectoryTests
     }
 
     [Fact]
+    public async Task An_unknown_room_whose_asker_has_gone_is_forgotten_too()
+    {
+        await using RoomSetup setup = await RoomSetup.OpenAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => setup.Rooms.FindAsync(4, new CancellationToken(canceled: true)).AsTask());
+        long deadline = Environment.TickCount64 + 30_000;
+        while (setup.Rooms.Count > 1)
+        {
+            Assert.True(Environment.TickCount64 < deadline, "it is kept");
+            setup.Rooms.Sweep(setup.RoomServices.NowMs, 60_000, 60_000);
+            await Task.Yield();
+        }
+    }
+
+    [Fact]
     public async Task A_room_that_nobody_needs_is_unloaded_and_goes_on_where_it_was()
     {
         await using RoomSetup setup = await RoomSetup.OpenAsync();
