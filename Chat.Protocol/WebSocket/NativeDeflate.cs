@@ -19,8 +19,9 @@ internal static unsafe partial class NativeDeflate
     public const int Ok = 0;
     public const int StreamEnd = 1;
 
-    /// <summary>No progress: no input is left, or no room for output.</summary>
     public const int MemoryError = -4;
+
+    /// <summary>No progress: no input is left, or no room for output.</summary>
     public const int BufferError = -5;
 
     private const string Library = "libSystem.IO.Compression.Native";

@@ -38,11 +38,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private const int SaturatedWaitShare = 4;
     private const ulong WakeToken = ulong.MaxValue;
 
-    /// <summary>Less the place in <see cref="_acceptors"/>. Sockets' tokens are far below.</summary>
-    private const ulong ListenTokenMax = ulong.MaxValue - 1;
-    private const int AcceptorsMax = 1024;
-
-    private readonly int _epoll;
+    private readonly Epoll _epoll = new();
     private readonly int _wake;
     private readonly bool _wantsUring;
     private readonly Thread _thread;
@@ -55,7 +51,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private readonly GatheringRooms _gathering = new();
     private readonly RestingSockets _resting = new();
     private readonly List<Outlet> _postponed = [];
-    private readonly List<Acceptor?> _acceptors = [];
+    private readonly Listeners _listeners;
     private readonly WakeModeration _moderation;
     private ShardSocket?[] _sockets = new ShardSocket?[256];
     private uint[] _generations = new uint[256];
@@ -65,21 +61,20 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
     private long _loadWindowEnd;
     private long _waited;
     private bool _isSaturated;
-    private long _acceptAgainMs = long.MaxValue;
 
     public SocketShard(int index, SessionLimits limits, TimeProvider time, SendEngine engine, int turnIntervalUs)
         : base(index, limits, time)
     {
         _moderation = new WakeModeration(turnIntervalUs);
-        _epoll = Libc.epoll_create1(Libc.EPOLL_CLOEXEC);
+        _listeners = new Listeners(_epoll);
         _wake = Libc.eventfd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
-        if (_epoll < 0 || _wake < 0)
+        if (_wake < 0)
         {
-            throw Libc.Failure("epoll_create1 or eventfd");
+            throw Libc.Failure("eventfd");
         }
 
         // Edge-triggered: every write makes an event, so the counter never has to be read.
-        AddToEpoll(_wake, Libc.EPOLLIN | Libc.EPOLLET, WakeToken);
+        _epoll.Add(_wake, Libc.EPOLLIN | Libc.EPOLLET, WakeToken);
         _wantsUring = engine == SendEngine.Uring;
         _thread = new Thread(Run) { Name = $"shard {index}", IsBackground = true };
         _thread.Start();
@@ -110,35 +105,21 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
 
     /// <summary>Accepts from a listening socket in this shard's turns, for all shards. Any thread.</summary>
     public void Listen(Acceptor acceptor) => Post(
-        static (shard, acceptor) =>
-        {
-            var self = (SocketShard)shard;
-            Invariant.Require(self._acceptors.Count < AcceptorsMax);
-            self.AddToEpoll(((Acceptor)acceptor!).Fd, Libc.EPOLLIN, ListenToken(self._acceptors.Count));
-            self._acceptors.Add((Acceptor)acceptor);
-        },
-        this,
-        acceptor);
+        static (shard, acceptor) => ((SocketShard)shard)._listeners.Add((Acceptor)acceptor!), this, acceptor);
 
     /// <summary>Stops accepting; <see cref="Acceptor.OnStopped"/> is called when the listening socket may be closed. Any thread.</summary>
     public void StopListening(Acceptor acceptor) => Post(
-        static (shard, acceptor) =>
+        static (shard, argument) =>
         {
-            var self = (SocketShard)shard;
-            var stopped = (Acceptor)acceptor!;
-            _ = Libc.epoll_ctl(self._epoll, Libc.EPOLL_CTL_DEL, stopped.Fd, null);
-            self._acceptors[self._acceptors.IndexOf(stopped)] = null; // The places of the others are in their tokens.
-            stopped.OnStopped();
+            var acceptor = (Acceptor)argument!;
+            ((SocketShard)shard)._listeners.Remove(acceptor);
+            acceptor.OnStopped();
         },
         this,
         acceptor);
 
     /// <summary>Accepts nothing for a while. Shard thread.</summary>
-    public void RestListening(Acceptor acceptor, int ms)
-    {
-        SetEvents(acceptor, 0);
-        _acceptAgainMs = NowMs + ms;
-    }
+    public void RestListening(Acceptor acceptor, int ms) => _listeners.Rest(acceptor, NowMs + ms);
 
     /// <summary>Begins to watch a socket. False when the kernel has no memory for it, or no watch left. Shard thread.</summary>
     public bool TryRegister(ShardSocket socket)
@@ -156,7 +137,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         // An event of this turn may still name a socket that has been closed and whose number has been given again.
         socket.EventToken = ((ulong)++_generations[fd] << 32) | (uint)fd;
         Volatile.Write(ref _socketCount, _socketCount + 1);
-        return TryAddToEpoll(fd, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP | Libc.EPOLLET, socket.EventToken);
+        return _epoll.TryAdd(fd, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP | Libc.EPOLLET, socket.EventToken);
     }
 
     /// <summary>Closes a socket's descriptor, which also ends the watch. Shard thread; see <see cref="ShardSocket.Close"/>.</summary>
@@ -212,7 +193,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
         }
 
         Sends.Dispose();
-        _ = Libc.close(_epoll);
+        _epoll.Dispose();
         _ = Libc.close(_wake);
     }
 
@@ -312,7 +293,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             Volatile.Write(ref _waits, _waits + 1);
         }
 
-        int count = Libc.epoll_wait(_epoll, events, EventsMax, timeoutMs);
+        int count = _epoll.Wait(events, EventsMax, timeoutMs);
         SetAwake();
         if (count < 0 && Libc.LastError != Libc.EINTR)
         {
@@ -332,10 +313,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             rested.EndRest();
         }
 
-        if (_acceptAgainMs <= NowMs)
-        {
-            AcceptAgain();
-        }
+        _listeners.EndRest(NowMs);
 
         ReadQueued(start + (ReadMsMax * Stopwatch.Frequency / 1000));
         MeasureLoad(start);
@@ -368,24 +346,12 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             ms = Math.Min(ms, _resting.MsLeft(NowMs));
         }
 
-        if (_acceptAgainMs != long.MaxValue)
+        if (_listeners.AreResting)
         {
-            ms = Math.Min(ms, Math.Max(0, _acceptAgainMs - NowMs));
+            ms = Math.Min(ms, _listeners.MsLeft(NowMs));
         }
 
         return ms == long.MaxValue ? Timeout.Infinite : (int)ms;
-    }
-
-    private void AcceptAgain()
-    {
-        _acceptAgainMs = long.MaxValue;
-        foreach (Acceptor? acceptor in _acceptors)
-        {
-            if (acceptor is not null)
-            {
-                SetEvents(acceptor, Libc.EPOLLIN);
-            }
-        }
     }
 
     /// <summary>False when the time has come already. Whoever has work for the shard does not wake it: it is not marked as asleep.</summary>
@@ -437,11 +403,7 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             return; // Being awake is all there is to it: the turn looks for work anyway.
         }
 
-        if (token > ListenTokenMax - AcceptorsMax)
-        {
-            _acceptors[(int)(ListenTokenMax - token)]?.Accept();
-        }
-        else if (_sockets[(uint)token] is { } socket && socket.EventToken == token)
+        if (!_listeners.TryAccept(token) && _sockets[(uint)token] is { } socket && socket.EventToken == token)
         {
             socket.OnEvents(events);
         }
@@ -482,34 +444,6 @@ internal sealed unsafe class SocketShard : Shard, IDisposable
             queue.Enqueue(socket);
         }
     }
-
-    private void AddToEpoll(int fd, uint events, ulong token)
-    {
-        if (!TryAddToEpoll(fd, events, token))
-        {
-            throw Libc.Failure("epoll_ctl");
-        }
-    }
-
-    private bool TryAddToEpoll(int fd, uint events, ulong token) => TryControlEpoll(Libc.EPOLL_CTL_ADD, fd, events, token);
-
-    private void SetEvents(Acceptor acceptor, uint events)
-    {
-        if (!TryControlEpoll(Libc.EPOLL_CTL_MOD, acceptor.Fd, events, ListenToken(_acceptors.IndexOf(acceptor))))
-        {
-            throw Libc.Failure("epoll_ctl");
-        }
-    }
-
-    private bool TryControlEpoll(int operation, int fd, uint events, ulong token)
-    {
-        byte* entry = stackalloc byte[16];
-        *(uint*)entry = events;
-        *(ulong*)(entry + Libc.EpollEventDataOffset) = token;
-        return Libc.epoll_ctl(_epoll, operation, fd, entry) == 0;
-    }
-
-    private static ulong ListenToken(int place) => ListenTokenMax - (ulong)place;
 
     private readonly record struct Delivery(RoomMembers Group, long Seq, long Position);
 }
